@@ -1,0 +1,2 @@
+//! AMQP 0-9-1 wire format.
+pub mod table;
