@@ -1,1 +1,33 @@
-//! Placeholder.
+//! Exchanges, routing, queues and consumers: what an AMQP broker decides, without sockets, files, clocks or tasks.
+//!
+//! The life of a message here: [`vhost::Vhost::route`] turns exchange and routing key into the set of queues (cached by
+//! the caller, good while generations stand still); [`publish::PublishBatch::carry_out`] groups a batch by queue, and per
+//! queue takes one short lock in which messages go straight to waiting consumers or into the ready list; consumers are
+//! [`outlet::Outlet`]s, which number, remember and encode what they are given; acknowledgements come back by
+//! [`queue::Queue::settle`], requeues by [`queue::Queue::requeue`].
+//!
+//! Invariants
+//! - Lock order: a vhost's topology, then one queue, then an outlet, then the journal. Never two queues at once: what
+//!   follows for others is written down in [`effects::Effects`] and carried out after the unlock.
+//! - While a queue holds ready messages, no consumer in its ring could take one.
+//! - A queue's messages are in order of their position (`seq`), whatever was returned to it.
+//! - A name in a registry is removed before its entity is emptied; who still holds the entity finds it marked deleted.
+//!
+//! Must not depend on: tokio, the session, the store, clocks or randomness (they come in as arguments).
+#![forbid(unsafe_code)]
+
+pub mod broker;
+pub mod effects;
+pub mod error;
+pub mod exchange;
+pub mod journal;
+pub mod limits;
+pub mod message;
+pub mod names;
+pub mod outlet;
+pub mod permission;
+pub mod publish;
+pub mod queue;
+pub mod registry;
+pub mod user;
+pub mod vhost;

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Sockets, tasks and timers around the engine and its sessions.
+//!
+//! A connection is two tasks: a reader that feeds its machine with batches of bytes, and a writer that swaps its outbox out
+//! and writes it. One ticker looks after the heartbeats of all. Nothing else runs: queues have no tasks.
+//!
+//! Invariants
+//! - Tasks are never aborted: they end when their token is cancelled, and the reader's end cleans up after its connection.
+//! - No lock is held across an await.
+//!
+//! Must not depend on: the command line, the management API.
+#![forbid(unsafe_code)]
+
+mod config;
+mod connection;
+mod data_dir;
+mod error;
+mod listener;
+mod reader;
+mod server;
+mod ticker;
+mod writer;
+
+pub use config::ServerConfig;
+pub use error::Error;
+pub use server::Server;
+
+pub use leveret_engine as engine;

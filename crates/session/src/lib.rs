@@ -1,1 +1,41 @@
-//! Placeholder.
+//! AMQP connections and channels as machines without IO: bytes go in, engine calls and bytes come out.
+//!
+//! The way of a message: the server reads a batch of bytes and gives it to [`connection::Connection::feed`]. Whole frames are
+//! cut out; publishes and acknowledgements are gathered ([`batch`]); any other method first carries out what was gathered. A
+//! publish whose three frames lie in one read is never copied here. Deliveries come from the engine to the
+//! [`outbox::Outbox`], which numbers them, remembers them until they are settled and encodes them under one lock, so that
+//! the order of tags is the order on the wire. The server's writer swaps the outbox out; confirms that became durable meanwhile
+//! are added at that moment, as one cumulative ack a channel.
+//!
+//! Invariants
+//! - Lock order: a queue, then an outbox. Nothing here calls into a queue while it holds an outbox.
+//! - A return goes out before the confirm of its message; a cumulative ack never covers what is not durable.
+//! - Before a channel's close goes out its consumers are gone and its deliveries are back in their queues.
+//!
+//! Must not depend on: tokio, the store, clocks. The server tells when something took too long.
+#![forbid(unsafe_code)]
+
+mod acks;
+mod basic_methods;
+mod batch;
+mod carbon_copy;
+mod channel;
+mod channel_methods;
+pub mod config;
+mod confirm;
+pub mod connection;
+mod encode;
+mod error;
+mod exchange_methods;
+mod handshake;
+pub mod heartbeat;
+pub mod limits;
+pub mod outbox;
+mod outlet;
+mod publish;
+mod publish_checks;
+mod queue_methods;
+mod route_cache;
+mod sasl;
+mod tx;
+mod unacked;

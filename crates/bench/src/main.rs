@@ -1,0 +1,24 @@
+//! The load generator on its own.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use leveret_bench::BenchCommand;
+
+/// Load any AMQP 0-9-1 broker and measure it.
+#[derive(Parser)]
+#[command(name = "leveret-bench", version)]
+struct Cli {
+    #[command(flatten)]
+    bench: BenchCommand,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().bench.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("leveret-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A publishing connection: one thread writes, another listens to what the broker has to say about it.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use leveret_codec::method::{ConfirmSelect, ConfirmSelectOk};
+
+use crate::args::BenchArgs;
+use crate::batch::{Batch, MessageShape};
+use crate::client::{Client, is_alarm, unexpected, write_patiently};
+use crate::confirm::Confirms;
+use crate::load::Shared;
+use crate::plan::Plan;
+use crate::url::Target;
+use crate::walk::{Event, FrameReader, Received};
+
+/// Bytes of one write: large enough that the system call costs little for each message.
+const BATCH_BYTES_MAX: usize = 96 * 1024;
+/// Bytes of one write when there are very many producers.
+const BATCH_BYTES_MIN: usize = 8 * 1024;
+/// Bytes that the batches of all producers may take together.
+const BATCHES_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Read buffer for confirms.
+const READ_BYTES: usize = 32 * 1024;
+/// How long a producer without room waits before it looks again. A confirm wakes it sooner.
+const ROOM_POLL: Duration = Duration::from_micros(500);
+
+/// A connection that publishes.
+pub struct Producer {
+    stream: TcpStream,
+    batch: Batch,
+    copies: u64,
+    backlog_max: u64,
+    /// Most publishes that may be unconfirmed, when confirms are asked for.
+    window: Option<u64>,
+    /// The least room that is worth a write, unless it is all there can be.
+    room_min: u64,
+}
+
+impl Producer {
+    /// Connects producer number `index` and encodes what it will send.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn connect(args: &BenchArgs, target: &Target, plan: &Plan, index: u32) -> Result<Self> {
+        let mut client = Client::connect(target)?;
+        if args.confirms.is_some() {
+            client.call(ConfirmSelect { nowait: false }, ConfirmSelectOk::NAME)?;
+        }
+        let shape = MessageShape {
+            size: usize::try_from(args.size)?,
+            persistent: args.persistent,
+            frame_max: client.frame_max() as usize,
+        };
+        let bytes_max = (BATCHES_BYTES_MAX / args.producers as usize).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX);
+        let batch = Batch::encode(&plan.routes(index, args.producers), &shape, bytes_max)?;
+        let most = batch.len().min(args.backlog_max.div_ceil(plan.copies())).min(args.confirms.unwrap_or(u64::MAX));
+        Ok(Self {
+            stream: client.into_stream()?,
+            batch,
+            copies: plan.copies(),
+            backlog_max: args.backlog_max,
+            window: args.confirms,
+            room_min: most.div_ceil(2),
+        })
+    }
+
+    /// The connection's socket.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Publishes until told to stop, and listens until the run is over.
+    ///
+    /// # Errors
+    /// When the broker closes the connection or breaks the protocol.
+    pub fn run(mut self, shared: &Shared) -> Result<()> {
+        let confirmed = AtomicU64::new(0);
+        let mut listener = self.stream.try_clone()?;
+        let writer = thread::current();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                shared.end_on_error(listen(&mut listener, &confirmed, &writer, shared));
+            });
+            self.publish(&confirmed, shared)
+        })
+    }
+
+    fn publish(&mut self, confirmed: &AtomicU64, shared: &Shared) -> Result<()> {
+        let mut sent = 0;
+        while shared.is_loading() {
+            let room = self.room(sent - confirmed.load(Ordering::Relaxed), shared);
+            if room < self.room_min {
+                thread::park_timeout(ROOM_POLL);
+                continue;
+            }
+            let (bytes, count) = self.batch.take(room);
+            sent += count;
+            // Counted first: a consumer may see them before the write returns.
+            shared.published.fetch_add(count, Ordering::Relaxed);
+            if !write_patiently(&mut self.stream, bytes, || shared.is_over())? {
+                // A message was cut: nothing that follows would be understood.
+                self.stream.shutdown(Shutdown::Both)?;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many messages may go out now.
+    fn room(&self, unconfirmed: u64, shared: &Shared) -> u64 {
+        let published = shared.published.load(Ordering::Relaxed) * self.copies;
+        let backlog = published.saturating_sub(shared.consumed.load(Ordering::Relaxed));
+        let room = self.backlog_max.saturating_sub(backlog).div_ceil(self.copies);
+        match self.window {
+            Some(window) => room.min(window.saturating_sub(unconfirmed)),
+            None => room,
+        }
+    }
+}
+
+fn listen(stream: &mut TcpStream, confirmed: &AtomicU64, writer: &Thread, shared: &Shared) -> Result<()> {
+    let mut reader = FrameReader::with_capacity(READ_BYTES);
+    let mut confirms = Confirms::default();
+    while !shared.is_over() {
+        let before = confirms.count();
+        let received = reader.read(stream, |event| {
+            match event {
+                Event::Confirmed { tag, multiple } => confirms.confirm(tag, multiple),
+                Event::Other(payload) if is_alarm(payload) => {}
+                Event::Refused => bail!("the broker refused a message (basic.nack)"),
+                Event::Returned => bail!("the broker returned a message"),
+                Event::Delivered(_) => bail!("the broker delivered to a producer"),
+                Event::Other(payload) => return Err(unexpected(payload)),
+            }
+            Ok(())
+        })?;
+        if received == Received::End && !shared.is_over() {
+            bail!("the broker closed a producer's connection");
+        }
+        let count = confirms.count();
+        if count > before {
+            confirmed.store(count, Ordering::Relaxed);
+            shared.confirmed.fetch_add(count - before, Ordering::Relaxed);
+            writer.unpark();
+        }
+    }
+    Ok(())
+}

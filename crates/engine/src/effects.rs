@@ -1,0 +1,40 @@
+//! What follows from an operation on a queue, carried out after its lock is released.
+
+use std::sync::Arc;
+
+use crate::outlet::{Outlet, Parked, Pick, Planned};
+use crate::queue::Queue;
+
+/// Written under locks, carried out by [`Effects::carry_out`] and, for `deletions`, by the vhost. Reused batch after batch.
+#[derive(Default)]
+pub struct Effects {
+    /// Outlets that went from empty to not empty.
+    pub(crate) wakes: Vec<Arc<dyn Outlet>>,
+    /// Consumers that could not take more.
+    pub(crate) parked: Vec<(Arc<dyn Outlet>, Parked)>,
+    /// Auto-delete queues that lost their last consumer.
+    pub(crate) deletions: Vec<Arc<Queue>>,
+    /// Scratch: who gets which message of a publisher's batch.
+    pub(crate) picks: Vec<Pick>,
+    /// Scratch: who gets which message of the ready list.
+    pub(crate) planned: Vec<Planned>,
+}
+
+impl Effects {
+    /// Parks those who wait and wakes those who have something to do, each once. Call it without a queue's lock.
+    pub fn carry_out(&mut self) {
+        while let Some((outlet, parked)) = self.parked.pop() {
+            if !outlet.park(&parked) {
+                parked.queue.resume(parked.key, self);
+            }
+        }
+        for outlet in self.wakes.drain(..) {
+            outlet.wake();
+        }
+    }
+
+    /// Auto-delete queues to be deleted now.
+    pub fn take_deletions(&mut self) -> Vec<Arc<Queue>> {
+        std::mem::take(&mut self.deletions)
+    }
+}

@@ -1,0 +1,75 @@
+//! What the engine refuses, with RabbitMQ's reply code and text.
+
+use leveret_codec::reply_code::ReplyCode;
+use thiserror::Error;
+
+use crate::names::Name;
+use crate::queue::arguments::ArgumentError;
+
+/// A refusal. Its display is the text after `CODE_NAME - ` in a channel.close or connection.close.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[allow(missing_docs, reason = "each variant's text says it")]
+pub enum Error {
+    #[error("no queue '{queue}' in vhost '{vhost}'")]
+    NoQueue { queue: String, vhost: Name },
+    #[error("no exchange '{exchange}' in vhost '{vhost}'")]
+    NoExchange { exchange: String, vhost: Name },
+    #[error("queue '{queue}' in vhost '{vhost}' in use")]
+    QueueInUse { queue: Name, vhost: Name },
+    #[error("queue '{queue}' in vhost '{vhost}' not empty")]
+    QueueNotEmpty { queue: Name, vhost: Name },
+    #[error("exchange '{exchange}' in vhost '{vhost}' in use")]
+    ExchangeInUse { exchange: Name, vhost: Name },
+    #[error(
+        "cannot obtain exclusive access to locked queue '{queue}' in vhost '{vhost}'. It could be originally declared on \
+         another connection or the exclusive property value does not match that of the original declaration."
+    )]
+    QueueLocked { queue: Name, vhost: Name },
+    #[error("queue '{queue}' in vhost '{vhost}' in exclusive use")]
+    ExclusiveUse { queue: Name, vhost: Name },
+    #[error("{kind} name '{name}' contains reserved prefix 'amq.*'")]
+    ReservedName { kind: &'static str, name: String },
+    #[error("operation not permitted on the default exchange")]
+    DefaultExchange,
+    #[error("deletion of system exchange '{exchange}' in vhost '{vhost}' not allowed")]
+    SystemExchange { exchange: String, vhost: Name },
+    #[error("cannot publish to internal exchange '{exchange}' in vhost '{vhost}'")]
+    InternalExchange { exchange: Name, vhost: Name },
+    #[error("unknown exchange type '{0}'")]
+    UnknownExchangeType(String),
+    #[error("{verb} access to {resource} refused for user '{user}'")]
+    AccessRefused { verb: &'static str, resource: String, user: Name },
+    #[error("invalid expiration '{value}': {reason}")]
+    InvalidExpiration { value: String, reason: String },
+    #[error("user_id property set to '{claimed}' but authenticated user was '{user}'")]
+    UserIdMismatch { claimed: String, user: Name },
+    #[error("invalid message: {{unacceptable_type_in_header,\"{header}\",{type_name}}}")]
+    BadCarbonCopy { header: &'static str, type_name: &'static str },
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+}
+
+impl Error {
+    /// The code of the close that carries this refusal.
+    #[must_use]
+    pub fn reply_code(&self) -> ReplyCode {
+        match self {
+            Self::NoQueue { .. } | Self::NoExchange { .. } => ReplyCode::NotFound,
+            Self::QueueLocked { .. } => ReplyCode::ResourceLocked,
+            Self::ExclusiveUse { .. }
+            | Self::ReservedName { .. }
+            | Self::DefaultExchange
+            | Self::SystemExchange { .. }
+            | Self::InternalExchange { .. }
+            | Self::AccessRefused { .. } => ReplyCode::AccessRefused,
+            Self::QueueInUse { .. }
+            | Self::QueueNotEmpty { .. }
+            | Self::ExchangeInUse { .. }
+            | Self::UnknownExchangeType(_)
+            | Self::InvalidExpiration { .. }
+            | Self::UserIdMismatch { .. }
+            | Self::BadCarbonCopy { .. }
+            | Self::Argument(_) => ReplyCode::PreconditionFailed,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Messages: the parts as they come off the wire, and the form in which they are kept.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::limits::SHARED_BODY_BYTES_MIN;
+
+/// The four parts of a message, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// Name of the exchange it was published to.
+    pub exchange: &'a [u8],
+    /// The publisher's routing key.
+    pub routing_key: &'a [u8],
+    /// Property flags and fields, as on the wire.
+    pub properties: &'a [u8],
+    /// The body.
+    pub body: &'a [u8],
+    /// The same body in shareable form, where there is one.
+    pub shared_body: Option<&'a Bytes>,
+}
+
+/// A message that is kept: cheap to clone, one allocation for a small one.
+#[derive(Clone, Debug)]
+pub struct Message(Repr);
+
+#[derive(Clone, Debug)]
+enum Repr {
+    /// Header, names, properties and body in one piece.
+    Small(Arc<[u8]>),
+    Large(Arc<Large>),
+}
+
+#[derive(Debug)]
+struct Large {
+    /// Header, names and properties.
+    head: Box<[u8]>,
+    body: Bytes,
+}
+
+/// Length of the header: exchange's length, routing key's length (a byte each), properties' length (u32, little endian).
+const HEADER_BYTES: usize = 6;
+
+impl Message {
+    /// Copies `parts`; a body that is shareable and large is shared instead.
+    #[must_use]
+    pub fn copy_of(parts: &Parts<'_>) -> Self {
+        let mut head = Vec::with_capacity(
+            HEADER_BYTES
+                + parts.exchange.len()
+                + parts.routing_key.len()
+                + parts.properties.len()
+                + if is_large(parts.body) { 0 } else { parts.body.len() },
+        );
+        // Names come out of short strings, so that their lengths fit; a frame's payload fits 32 bits.
+        head.push(u8::try_from(parts.exchange.len()).unwrap_or(u8::MAX));
+        head.push(u8::try_from(parts.routing_key.len()).unwrap_or(u8::MAX));
+        head.extend_from_slice(&u32::try_from(parts.properties.len()).unwrap_or(u32::MAX).to_le_bytes());
+        head.extend_from_slice(parts.exchange);
+        head.extend_from_slice(parts.routing_key);
+        head.extend_from_slice(parts.properties);
+        if is_large(parts.body) {
+            let body = parts.shared_body.cloned().unwrap_or_else(|| Bytes::copy_from_slice(parts.body));
+            return Self(Repr::Large(Arc::new(Large { head: head.into(), body })));
+        }
+        head.extend_from_slice(parts.body);
+        Self(Repr::Small(head.into()))
+    }
+
+    /// The parts of the message.
+    #[must_use]
+    pub fn parts(&self) -> Parts<'_> {
+        match &self.0 {
+            Repr::Small(whole) => split(whole, None),
+            Repr::Large(large) => split(&large.head, Some(&large.body)),
+        }
+    }
+
+    /// Bytes of the body.
+    #[must_use]
+    pub fn body_len(&self) -> usize {
+        self.parts().body.len()
+    }
+}
+
+fn is_large(body: &[u8]) -> bool {
+    body.len() >= SHARED_BODY_BYTES_MIN
+}
+
+fn split<'a>(head: &'a [u8], large: Option<&'a Bytes>) -> Parts<'a> {
+    let Some((&[exchange, routing_key, p0, p1, p2, p3], rest)) = head.split_first_chunk::<HEADER_BYTES>() else {
+        return Parts { exchange: &[], routing_key: &[], properties: &[], body: &[], shared_body: None };
+    };
+    let (exchange, rest) = cut(rest, usize::from(exchange));
+    let (routing_key, rest) = cut(rest, usize::from(routing_key));
+    let (properties, rest) = cut(rest, u32::from_le_bytes([p0, p1, p2, p3]) as usize);
+    Parts { exchange, routing_key, properties, body: large.map_or(rest, |body| body), shared_body: large }
+}
+
+fn cut(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
+    bytes.split_at_checked(at).unwrap_or((bytes, &[]))
+}
+
+/// A message on its way in. It is copied out of the read buffer only when somebody keeps it.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    source: Source<'a>,
+    kept: Option<Message>,
+}
+
+#[derive(Debug)]
+enum Source<'a> {
+    Borrowed { exchange: &'a [u8], routing_key: &'a [u8], properties: &'a [u8], body: &'a [u8], shared: Option<Bytes> },
+    Kept,
+}
+
+impl<'a> Incoming<'a> {
+    /// A message whose parts lie in the read buffer; `shared` is the body again when it may be shared.
+    #[must_use]
+    pub fn borrowed(
+        exchange: &'a [u8],
+        routing_key: &'a [u8],
+        properties: &'a [u8],
+        body: &'a [u8],
+        shared: Option<Bytes>,
+    ) -> Self {
+        Self { source: Source::Borrowed { exchange, routing_key, properties, body, shared }, kept: None }
+    }
+
+    /// A message that was put together from several reads, or held back by a transaction.
+    #[must_use]
+    pub fn kept(message: Message) -> Self {
+        Self { source: Source::Kept, kept: Some(message) }
+    }
+
+    /// The parts of the message.
+    #[must_use]
+    pub fn parts(&self) -> Parts<'_> {
+        match (&self.source, &self.kept) {
+            (Source::Borrowed { exchange, routing_key, properties, body, shared }, _) => {
+                Parts { exchange, routing_key, properties, body, shared_body: shared.as_ref() }
+            }
+            (Source::Kept, Some(message)) => message.parts(),
+            (Source::Kept, None) => split(&[], None),
+        }
+    }
+
+    /// The message in the form to keep: made once, shared by all who keep it.
+    pub fn keep(&mut self) -> Message {
+        if let Some(message) = &self.kept {
+            return message.clone();
+        }
+        let message = Message::copy_of(&self.parts());
+        self.kept = Some(message.clone());
+        message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts<'a>(body: &'a [u8], shared: Option<&'a Bytes>) -> Parts<'a> {
+        Parts { exchange: b"logs", routing_key: b"a.b", properties: &[0, 0], body, shared_body: shared }
+    }
+
+    #[test]
+    fn small_message_round_trips() {
+        let message = Message::copy_of(&parts(b"hello", None));
+        let got = message.parts();
+        assert_eq!(
+            (got.exchange, got.routing_key, got.properties, got.body),
+            (&b"logs"[..], &b"a.b"[..], &[0, 0][..], &b"hello"[..])
+        );
+        assert!(got.shared_body.is_none());
+    }
+
+    #[test]
+    fn large_body_is_shared_not_copied() {
+        let body = Bytes::from(vec![7; SHARED_BODY_BYTES_MIN]);
+        let message = Message::copy_of(&parts(&body, Some(&body)));
+        let got = message.parts();
+        assert_eq!(got.body.as_ptr(), body.as_ptr());
+        assert_eq!(got.routing_key, b"a.b");
+    }
+
+    #[test]
+    fn incoming_is_copied_once() {
+        let mut incoming = Incoming::borrowed(b"", b"q", &[0, 0], b"x", None);
+        let first = incoming.keep();
+        let second = incoming.keep();
+        assert_eq!(first.parts().body.as_ptr(), second.parts().body.as_ptr());
+    }
+}

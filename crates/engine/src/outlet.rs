@@ -1,0 +1,195 @@
+//! What a queue sees of those who consume from it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::message::{Message, Parts};
+use crate::names::{ConsumerKey, Name};
+use crate::publish::Publication;
+use crate::queue::{Entry, Queue};
+
+/// Where deliveries of one channel go. Implementations take their own lock inside, never a queue's.
+pub trait Outlet: Send + Sync {
+    /// Bytes that may still be delivered; 0 when full.
+    fn room_bytes(&self) -> usize;
+
+    /// Takes deliveries, in order, for the consumer tagged `tag`. Says whether [`Outlet::wake`] is due at the end of the
+    /// batch.
+    fn deliver(&self, consumer: &Delivering<'_>, batch: DeliveryBatch<'_, '_>) -> bool;
+
+    /// The broker ended the consumer (the queue is gone). Says whether a wake is due.
+    fn cancelled(&self, tag: &Name) -> bool;
+
+    /// Remembers a consumer that could not take more, to call [`Queue::resume`] when there is room again. False when there
+    /// is room already: the caller resumes it.
+    fn park(&self, parked: &Parked) -> bool;
+
+    /// Somebody should look at what was delivered.
+    fn wake(&self);
+}
+
+/// Who is being delivered to.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivering<'a> {
+    /// The queue the messages come from.
+    pub queue: &'a Arc<Queue>,
+    /// The consumer in that queue.
+    pub key: ConsumerKey,
+    /// Its tag on the channel.
+    pub tag: &'a Name,
+    /// Deliveries need no acknowledgement.
+    pub no_ack: bool,
+}
+
+/// A consumer that waits for room in its outlet.
+#[derive(Clone, Debug)]
+pub struct Parked {
+    /// The queue it consumes from.
+    pub queue: Arc<Queue>,
+    /// The consumer.
+    pub key: ConsumerKey,
+    /// What it waits for.
+    pub reason: ParkReason,
+}
+
+/// Why a consumer takes no more, when it is not for its own prefetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParkReason {
+    /// The channel-wide prefetch limit is reached.
+    ChannelLimit,
+    /// The outlet holds too many bytes.
+    OutletFull,
+}
+
+/// Deliveries for one consumer.
+#[derive(Debug)]
+pub enum DeliveryBatch<'b, 'm> {
+    /// Straight from a publisher: `picks` are places in `items`, and the positions given to them.
+    Incoming {
+        /// The publisher's batch.
+        items: &'b mut [Publication<'m>],
+        /// Which of them, and their position in the queue.
+        picks: &'b [Pick],
+    },
+    /// From the ready list.
+    Ready(&'b [Planned]),
+}
+
+/// A message of a publisher's batch on its way to a consumer.
+#[derive(Clone, Copy, Debug)]
+pub struct Pick {
+    /// The consumer's slot.
+    pub slot: u32,
+    /// Place in the batch.
+    pub item: u32,
+    /// Position in the queue.
+    pub seq: u64,
+}
+
+/// A message of the ready list on its way to a consumer.
+#[derive(Debug)]
+pub struct Planned {
+    /// The consumer's slot.
+    pub slot: u32,
+    /// The message.
+    pub entry: Entry,
+}
+
+/// One delivery.
+#[derive(Debug)]
+pub struct Delivery<'a, 'm> {
+    /// Position in the queue: what an acknowledgement gives back.
+    pub seq: u64,
+    /// It was delivered before.
+    pub redelivered: bool,
+    source: Source<'a, 'm>,
+}
+
+#[derive(Debug)]
+enum Source<'a, 'm> {
+    Incoming(&'a mut Publication<'m>),
+    Kept(&'a Message),
+}
+
+impl Delivery<'_, '_> {
+    /// The message's parts, for encoding.
+    #[must_use]
+    pub fn parts(&self) -> Parts<'_> {
+        match &self.source {
+            Source::Incoming(item) => item.message.parts(),
+            Source::Kept(message) => message.parts(),
+        }
+    }
+
+    /// The message in the form to keep until it is acknowledged.
+    pub fn keep(&mut self) -> Message {
+        match &mut self.source {
+            Source::Incoming(item) => item.message.keep(),
+            Source::Kept(message) => (*message).clone(),
+        }
+    }
+}
+
+impl DeliveryBatch<'_, '_> {
+    /// Calls `each` with every delivery, in order.
+    pub fn for_each(self, mut each: impl FnMut(Delivery<'_, '_>)) {
+        match self {
+            Self::Incoming { items, picks } => {
+                for pick in picks {
+                    if let Some(item) = items.get_mut(pick.item as usize) {
+                        each(Delivery { seq: pick.seq, redelivered: false, source: Source::Incoming(item) });
+                    }
+                }
+            }
+            Self::Ready(planned) => {
+                for Planned { entry, .. } in planned {
+                    let source = Source::Kept(&entry.message);
+                    each(Delivery { seq: entry.seq, redelivered: entry.redelivered, source });
+                }
+            }
+        }
+    }
+}
+
+/// The prefetch limit that all consumers of a channel share (basic.qos with global set), and what counts towards it.
+#[derive(Debug, Default)]
+pub struct ChannelLimit {
+    /// 0 is no limit.
+    limit: AtomicU32,
+    in_flight: AtomicU32,
+}
+
+impl ChannelLimit {
+    /// Sets the limit; 0 removes it.
+    pub fn set(&self, limit: u32) {
+        self.limit.store(limit, Ordering::SeqCst);
+    }
+
+    /// The limit; 0 when there is none.
+    pub fn limit(&self) -> u32 {
+        self.limit.load(Ordering::SeqCst)
+    }
+
+    /// Counts one more delivery in flight, unless the limit is reached.
+    pub fn try_take(&self) -> bool {
+        let limit = self.limit();
+        if limit == 0 {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        self.in_flight
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| if n < limit { Some(n + 1) } else { None })
+            .is_ok()
+    }
+
+    /// Whether one more could be taken.
+    pub fn has_room(&self) -> bool {
+        let limit = self.limit();
+        limit == 0 || self.in_flight.load(Ordering::SeqCst) < limit
+    }
+
+    /// Counts `n` deliveries as settled.
+    pub fn release(&self, n: u32) {
+        self.in_flight.fetch_sub(n, Ordering::SeqCst);
+    }
+}

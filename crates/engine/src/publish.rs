@@ -1,0 +1,119 @@
+//! A publisher's batch: messages with their routes, carried out queue by queue.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::effects::Effects;
+use crate::journal::{Journal, Lsn, Record};
+use crate::limits::MESSAGES_A_HOLD_MAX;
+use crate::message::Incoming;
+use crate::queue::Queue;
+
+/// The queues a message goes to, each once.
+pub type Route = Arc<[Arc<Queue>]>;
+
+/// One message of a batch.
+#[derive(Debug)]
+pub struct Publication<'m> {
+    /// The message.
+    pub message: Incoming<'m>,
+    /// Place in [`PublishBatch::routes`].
+    pub route: u32,
+    /// delivery-mode 2.
+    pub persistent: bool,
+    /// Where its body lies in the journal, if it had to go there.
+    pub(crate) journaled: Option<Lsn>,
+}
+
+impl<'m> Publication<'m> {
+    /// A message on its way to the queues of route number `route`.
+    #[must_use]
+    pub fn new(message: Incoming<'m>, route: u32, persistent: bool) -> Self {
+        Self { message, route, persistent, journaled: None }
+    }
+
+    /// Bytes it takes in an outlet, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.message.parts().body.len()
+    }
+}
+
+/// Messages gathered from one read.
+#[derive(Debug, Default)]
+pub struct PublishBatch<'m> {
+    /// In the order they were published.
+    pub items: Vec<Publication<'m>>,
+    /// The routes of the items, most often one for all.
+    pub routes: Vec<Route>,
+}
+
+impl PublishBatch<'_> {
+    /// The number of `route` in this batch.
+    pub fn route_number(&mut self, route: &Route) -> u32 {
+        let same = |known: &Route| Arc::ptr_eq(known, route);
+        // Neighbours share their route most often: look from the end, and not far.
+        let known = self.routes.iter().rev().take(8).position(same);
+        let place = match known {
+            Some(back) => self.routes.len() - 1 - back,
+            None => {
+                self.routes.push(Arc::clone(route));
+                self.routes.len() - 1
+            }
+        };
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    /// Puts every message into its queues: bodies to the journal first, then one lock a queue. Returns the journal position
+    /// at which the whole batch is durable.
+    pub fn carry_out(&mut self, journal: &dyn Journal, effects: &mut Effects) -> Lsn {
+        self.journal_bodies(journal);
+        let mut end = Lsn::default();
+        for (queue, picks) in self.by_queue() {
+            for hold in picks.chunks(MESSAGES_A_HOLD_MAX) {
+                end = end.max(queue.publish(&mut self.items, hold, journal, effects));
+            }
+        }
+        end
+    }
+
+    fn journal_bodies(&mut self, journal: &dyn Journal) {
+        for item in &mut self.items {
+            let durable = |route: &Route| route.iter().any(|queue| queue.durable);
+            if item.persistent && self.routes.get(item.route as usize).is_some_and(durable) {
+                item.journaled = Some(journal.append(&Record::Body(&item.message.parts())));
+            }
+        }
+    }
+
+    /// For each queue the places of its messages, in order.
+    fn by_queue(&self) -> Vec<(Arc<Queue>, Vec<u32>)> {
+        if let [route] = &*self.routes {
+            let all: Vec<u32> = (0..u32::try_from(self.items.len()).unwrap_or(u32::MAX)).collect();
+            return route.iter().map(|queue| (Arc::clone(queue), all.clone())).collect();
+        }
+        let mut groups: Vec<(Arc<Queue>, Vec<u32>)> = Vec::new();
+        let mut by_id = hashbrown::HashMap::new();
+        let groups_of_route: Vec<SmallVec<[usize; 4]>> = self
+            .routes
+            .iter()
+            .map(|route| {
+                let group_of = |queue: &Arc<Queue>| {
+                    *by_id.entry(queue.id).or_insert_with(|| {
+                        groups.push((Arc::clone(queue), Vec::new()));
+                        groups.len() - 1
+                    })
+                };
+                route.iter().map(group_of).collect()
+            })
+            .collect();
+        for (place, item) in self.items.iter().enumerate() {
+            for group in groups_of_route.get(item.route as usize).into_iter().flatten() {
+                if let (Some((_, picks)), Ok(place)) = (groups.get_mut(*group), u32::try_from(place)) {
+                    picks.push(place);
+                }
+            }
+        }
+        groups
+    }
+}

@@ -1,0 +1,212 @@
+//! The consumers of a queue and whose turn it is: highest priority first, round robin within one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::names::{ConsumerKey, Name};
+use crate::outlet::{ChannelLimit, Outlet, ParkReason};
+
+/// What a consumer is made of.
+pub struct NewConsumer {
+    /// Its tag on its channel.
+    pub tag: Name,
+    /// Where its deliveries go.
+    pub outlet: Arc<dyn Outlet>,
+    /// The limit of its channel.
+    pub channel_limit: Arc<ChannelLimit>,
+    /// Deliveries need no acknowledgement.
+    pub no_ack: bool,
+    /// Most unacknowledged deliveries; 0 is no limit.
+    pub prefetch: u16,
+    /// Argument `x-priority`.
+    pub priority: i32,
+    /// Wants to be the only one.
+    pub exclusive: bool,
+}
+
+pub(super) struct Consumer {
+    serial: u32,
+    pub(super) tag: Name,
+    pub(super) outlet: Arc<dyn Outlet>,
+    channel_limit: Arc<ChannelLimit>,
+    pub(super) no_ack: bool,
+    /// Deliveries it may still get; none when unlimited.
+    credit: Option<u32>,
+    priority: i32,
+    exclusive: bool,
+    in_ring: bool,
+    /// Bytes it may get in the plan being made; none when no plan has touched it.
+    plan_room_bytes: Option<usize>,
+}
+
+#[derive(Default)]
+pub(super) struct Consumers {
+    slots: Slab<Consumer>,
+    /// Highest priority first. A level stays while a consumer of its priority is there.
+    levels: Vec<Level>,
+    serial: u32,
+}
+
+struct Level {
+    priority: i32,
+    ring: VecDeque<u32>,
+}
+
+impl std::fmt::Debug for Consumers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumers").field("len", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+impl Consumers {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn has_exclusive(&self) -> bool {
+        self.slots.iter().any(|(_, consumer)| consumer.exclusive)
+    }
+
+    /// Adds a consumer that takes part only after [`Consumers::resume`].
+    pub(super) fn add(&mut self, new: NewConsumer) -> ConsumerKey {
+        self.serial = self.serial.wrapping_add(1);
+        let serial = self.serial;
+        let credit = (!new.no_ack && new.prefetch > 0).then(|| u32::from(new.prefetch));
+        let priority = new.priority;
+        let slot = self.slots.insert(Consumer {
+            serial,
+            tag: new.tag,
+            outlet: new.outlet,
+            channel_limit: new.channel_limit,
+            no_ack: new.no_ack,
+            credit,
+            priority,
+            exclusive: new.exclusive,
+            in_ring: false,
+            plan_room_bytes: None,
+        });
+        if let Err(place) = self.levels.binary_search_by(|level| priority.cmp(&level.priority)) {
+            self.levels.insert(place, Level { priority, ring: VecDeque::new() });
+        }
+        ConsumerKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial }
+    }
+
+    pub(super) fn remove(&mut self, key: ConsumerKey) -> Option<Consumer> {
+        self.of(key)?;
+        let consumer = self.slots.try_remove(key.slot as usize)?;
+        if let Some(level) = self.levels.iter_mut().find(|level| level.priority == consumer.priority) {
+            level.ring.retain(|slot| *slot != key.slot);
+        }
+        if !self.slots.iter().any(|(_, other)| other.priority == consumer.priority) {
+            self.levels.retain(|level| level.priority != consumer.priority);
+        }
+        Some(consumer)
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<Consumer> {
+        self.levels.clear();
+        std::mem::take(&mut self.slots).into_iter().map(|(_, consumer)| consumer).collect()
+    }
+
+    pub(super) fn at(&self, slot: u32) -> Option<(ConsumerKey, &Consumer)> {
+        let consumer = self.slots.get(slot as usize)?;
+        Some((ConsumerKey { slot, serial: consumer.serial }, consumer))
+    }
+
+    fn of(&mut self, key: ConsumerKey) -> Option<&mut Consumer> {
+        self.slots.get_mut(key.slot as usize).filter(|consumer| consumer.serial == key.serial)
+    }
+
+    /// Puts a consumer at the end of its ring, if it is still there and not in it.
+    pub(super) fn resume(&mut self, key: ConsumerKey) {
+        let Some(consumer) = self.of(key) else { return };
+        if consumer.in_ring {
+            return;
+        }
+        consumer.in_ring = true;
+        let priority = consumer.priority;
+        if let Some(level) = self.levels.iter_mut().find(|level| level.priority == priority) {
+            level.ring.push_back(key.slot);
+        }
+    }
+
+    /// Gives back the credit of `n` deliveries; a consumer that had none takes part again.
+    pub(super) fn give_back(&mut self, key: ConsumerKey, n: u32) {
+        let Some(consumer) = self.of(key) else { return };
+        let Some(credit) = &mut consumer.credit else { return };
+        let had_none = *credit == 0;
+        *credit += n;
+        if had_none {
+            self.resume(key);
+        }
+    }
+
+    /// The slot of the consumer whose turn it is, for a delivery of about `bytes`; its credit is taken and it goes to the end
+    /// of its ring. Those found unable to take leave the ring; `parked` hears of those that wait for their channel.
+    pub(super) fn take_turn(
+        &mut self,
+        bytes: usize,
+        mut parked: impl FnMut(ConsumerKey, &Consumer, ParkReason),
+    ) -> Option<u32> {
+        for level in &mut self.levels {
+            while let Some(slot) = level.ring.front().copied() {
+                let Some(consumer) = self.slots.get_mut(slot as usize) else {
+                    level.ring.pop_front();
+                    continue;
+                };
+                match consumer.take(bytes) {
+                    Ok(()) => {
+                        if level.ring.len() > 1 {
+                            level.ring.rotate_left(1);
+                        }
+                        return Some(slot);
+                    }
+                    Err(reason) => {
+                        level.ring.pop_front();
+                        consumer.in_ring = false;
+                        if let Some(reason) = reason {
+                            parked(ConsumerKey { slot, serial: consumer.serial }, consumer, reason);
+                        }
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The plan that [`Consumers::take_turn`] calls were made for is carried out.
+    pub(super) fn plan_done(&mut self, slot: u32) {
+        if let Some(consumer) = self.slots.get_mut(slot as usize) {
+            consumer.plan_room_bytes = None;
+        }
+    }
+}
+
+impl Consumer {
+    /// Takes credit for one delivery. The error says whom to wait for; none when it is the consumer's own acknowledgements.
+    fn take(&mut self, bytes: usize) -> Result<(), Option<ParkReason>> {
+        if self.credit == Some(0) {
+            return Err(None);
+        }
+        let room = match self.plan_room_bytes {
+            Some(room) => room,
+            None => self.outlet.room_bytes(),
+        };
+        if room == 0 {
+            self.plan_room_bytes = None;
+            return Err(Some(ParkReason::OutletFull));
+        }
+        // Deliveries without acknowledgement never count towards the channel's limit, but wait while it is reached.
+        let limited = if self.no_ack { !self.channel_limit.has_room() } else { !self.channel_limit.try_take() };
+        if limited {
+            return Err(Some(ParkReason::ChannelLimit));
+        }
+        self.plan_room_bytes = Some(room.saturating_sub(bytes));
+        if let Some(credit) = &mut self.credit {
+            *credit -= 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! The pure core of a queue. Its methods are called with the queue's lock held: no IO, no waiting, bounded work.
+
+use std::sync::Arc;
+
+use crate::effects::Effects;
+use crate::journal::{Journal, Lsn, Record};
+use crate::limits::MESSAGES_A_HOLD_MAX;
+use crate::names::ConsumerKey;
+use crate::outlet::{Delivering, DeliveryBatch, ParkReason, Parked, Pick, Planned};
+use crate::publish::Publication;
+use crate::queue::consumers::{Consumer, Consumers, NewConsumer};
+use crate::queue::ready::{Entry, ReadyList};
+use crate::queue::{Counts, Queue};
+
+/// Messages, consumers and counts of one queue.
+#[derive(Debug, Default)]
+pub(super) struct QueueCore {
+    ready: ReadyList,
+    consumers: Consumers,
+    unacked: usize,
+    /// Position of the last message taken.
+    last_seq: u64,
+    deleted: bool,
+}
+
+/// A delivery that is settled.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled {
+    /// The consumer it was for; none for a get.
+    pub consumer: Option<ConsumerKey>,
+    /// Its position.
+    pub seq: u64,
+}
+
+/// Why a consumer is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsumeRefused {
+    /// An exclusive consumer is there, or others are where this one wants to be exclusive.
+    ExclusiveUse,
+    /// The queue was deleted meanwhile.
+    Deleted,
+}
+
+impl QueueCore {
+    pub(super) fn counts(&self) -> Counts {
+        Counts { ready: self.ready.len(), unacked: self.unacked, consumers: self.consumers.len() }
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        queue: &Arc<Queue>,
+        items: &mut [Publication<'_>],
+        picks: &[u32],
+        journal: &dyn Journal,
+        effects: &mut Effects,
+    ) -> Lsn {
+        let mut end = Lsn::default();
+        if self.deleted {
+            return end;
+        }
+        let mut planned = std::mem::take(&mut effects.picks);
+        for &pick in picks {
+            let Some(item) = items.get_mut(pick as usize) else { continue };
+            self.last_seq += 1;
+            let seq = self.last_seq;
+            if let (Some(body), true) = (item.journaled, queue.durable) {
+                end = journal.append(&Record::Enqueue { queue: queue.id, seq, body });
+            }
+            let turn = if self.ready.is_empty() { self.take_turn(queue, item.bytes(), effects) } else { None };
+            match turn {
+                Some(slot) => planned.push(Pick { slot, item: pick, seq }),
+                None => self.ready.push_back(Entry { seq, redelivered: false, message: item.message.keep() }),
+            }
+        }
+        planned.sort_by_key(|pick| pick.slot);
+        for run in planned.chunk_by(|a, b| a.slot == b.slot) {
+            let slot = run.first().map_or(0, |pick| pick.slot);
+            let settled =
+                self.hand_over(queue, slot, DeliveryBatch::Incoming { items, picks: run }, run.len(), effects);
+            if settled && queue.durable {
+                for pick in run {
+                    self.journal_settled(queue, journal, &[pick.seq]);
+                }
+            }
+        }
+        planned.clear();
+        effects.picks = planned;
+        end
+    }
+
+    /// Whose turn it is, noting those that have to wait for their channel.
+    fn take_turn(&mut self, queue: &Arc<Queue>, bytes: usize, effects: &mut Effects) -> Option<u32> {
+        self.consumers.take_turn(bytes, |key, consumer: &Consumer, reason: ParkReason| {
+            let parked = Parked { queue: Arc::clone(queue), key, reason };
+            effects.parked.push((Arc::clone(&consumer.outlet), parked));
+        })
+    }
+
+    /// Gives `len` deliveries to the consumer in `slot`. Says whether they are settled by that (no acknowledgement).
+    fn hand_over(
+        &mut self,
+        queue: &Arc<Queue>,
+        slot: u32,
+        batch: DeliveryBatch<'_, '_>,
+        len: usize,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some((key, consumer)) = self.consumers.at(slot) else { return false };
+        let no_ack = consumer.no_ack;
+        if !no_ack {
+            self.unacked += len;
+        }
+        let to = Delivering { queue, key, tag: &consumer.tag, no_ack };
+        if consumer.outlet.deliver(&to, batch) {
+            effects.wakes.push(Arc::clone(&consumer.outlet));
+        }
+        self.consumers.plan_done(slot);
+        no_ack
+    }
+
+    /// Delivers a batch of ready messages; true when there may be more to deliver.
+    pub(super) fn deliver(&mut self, queue: &Arc<Queue>, effects: &mut Effects) -> bool {
+        let mut planned = std::mem::take(&mut effects.planned);
+        while planned.len() < MESSAGES_A_HOLD_MAX {
+            let Some(first) = self.ready.first() else { break };
+            let bytes = first.message.body_len();
+            let Some(slot) = self.take_turn(queue, bytes, effects) else { break };
+            let Some(entry) = self.ready.pop_first() else { break };
+            planned.push(Planned { slot, entry });
+        }
+        let more = planned.len() == MESSAGES_A_HOLD_MAX;
+        planned.sort_by_key(|planned| planned.slot);
+        for run in planned.chunk_by(|a, b| a.slot == b.slot) {
+            let slot = run.first().map_or(0, |planned| planned.slot);
+            self.hand_over(queue, slot, DeliveryBatch::Ready(run), run.len(), effects);
+        }
+        planned.clear();
+        effects.planned = planned;
+        more
+    }
+
+    pub(super) fn add_consumer(&mut self, new: NewConsumer) -> Result<ConsumerKey, ConsumeRefused> {
+        if self.deleted {
+            return Err(ConsumeRefused::Deleted);
+        }
+        if self.consumers.has_exclusive() || (new.exclusive && self.consumers.len() > 0) {
+            return Err(ConsumeRefused::ExclusiveUse);
+        }
+        Ok(self.consumers.add(new))
+    }
+
+    pub(super) fn resume(&mut self, key: ConsumerKey) {
+        self.consumers.resume(key);
+    }
+
+    /// Removes a consumer; true when it was the last.
+    pub(super) fn remove_consumer(&mut self, key: ConsumerKey) -> bool {
+        self.consumers.remove(key).is_some() && self.consumers.len() == 0
+    }
+
+    pub(super) fn get(&mut self, no_ack: bool) -> Option<(Entry, usize)> {
+        let entry = self.ready.pop_first()?;
+        if !no_ack {
+            self.unacked += 1;
+        }
+        Some((entry, self.ready.len()))
+    }
+
+    /// Takes deliveries off the books; true when ready messages may go out now.
+    pub(super) fn settle(&mut self, queue: &Queue, settled: &[Settled], journal: &dyn Journal) -> bool {
+        if self.deleted {
+            return false;
+        }
+        self.unacked = self.unacked.saturating_sub(settled.len());
+        for run in settled.chunk_by(|a, b| a.consumer == b.consumer) {
+            if let Some(key) = run.first().and_then(|settled| settled.consumer) {
+                self.consumers.give_back(key, u32::try_from(run.len()).unwrap_or(u32::MAX));
+            }
+        }
+        if queue.durable {
+            let seqs: Vec<u64> = settled.iter().map(|settled| settled.seq).collect();
+            self.journal_settled(queue, journal, &seqs);
+        }
+        !self.ready.is_empty()
+    }
+
+    /// Writes down that messages are gone from the queue.
+    pub(super) fn journal_settled(&self, queue: &Queue, journal: &dyn Journal, seqs: &[u64]) {
+        if queue.durable {
+            journal.append(&Record::Settle { queue: queue.id, seqs });
+        }
+    }
+
+    pub(super) fn requeue(&mut self, returned: impl IntoIterator<Item = (Option<ConsumerKey>, Entry)>) {
+        if self.deleted {
+            return;
+        }
+        for (consumer, mut entry) in returned {
+            self.unacked = self.unacked.saturating_sub(1);
+            entry.redelivered = true;
+            self.ready.put_back(entry);
+            if let Some(key) = consumer {
+                self.consumers.give_back(key, 1);
+            }
+        }
+    }
+
+    pub(super) fn purge(&mut self, queue: &Queue, journal: &dyn Journal) -> usize {
+        let count = self.ready.len();
+        let seqs: Vec<u64> = self.ready.clear().map(|entry| entry.seq).collect();
+        self.journal_settled(queue, journal, &seqs);
+        count
+    }
+
+    /// Empties the queue for good and tells its consumers.
+    pub(super) fn close(&mut self, effects: &mut Effects) {
+        self.deleted = true;
+        drop(self.ready.clear());
+        self.unacked = 0;
+        for consumer in self.consumers.drain() {
+            if consumer.outlet.cancelled(&consumer.tag) {
+                effects.wakes.push(consumer.outlet);
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Queues: a pure core behind a short lock.
+
+pub mod arguments;
+mod consumers;
+mod core;
+mod ready;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use leveret_codec::table::FieldTable;
+use parking_lot::Mutex;
+
+use crate::effects::Effects;
+use crate::journal::{Journal, Lsn};
+use crate::names::{ConnectionId, ConsumerKey, Name, QueueId};
+use crate::publish::Publication;
+use crate::queue::arguments::QueueArguments;
+pub use crate::queue::consumers::NewConsumer;
+use crate::queue::core::QueueCore;
+pub use crate::queue::core::{ConsumeRefused, Settled};
+pub use crate::queue::ready::Entry;
+
+/// What a queue is declared as.
+#[derive(Debug)]
+pub struct Queue {
+    /// Unique in the broker.
+    pub id: QueueId,
+    /// Its name.
+    pub name: Name,
+    /// Its vhost's name.
+    pub vhost: Name,
+    /// Survives a restart. Never set for an exclusive queue.
+    pub durable: bool,
+    /// Goes when its last consumer goes.
+    pub auto_delete: bool,
+    /// The connection that may use it, and with which it goes.
+    pub owner: Option<ConnectionId>,
+    /// Its arguments as declared.
+    pub arguments: FieldTable,
+    /// The same, understood.
+    pub settings: QueueArguments,
+    /// Set before the core is emptied, so that cached routes to it are seen to be dead without the lock.
+    deleted: AtomicBool,
+    core: Mutex<QueueCore>,
+}
+
+/// What a new queue is made of.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "as in Queue")]
+pub struct NewQueue {
+    pub id: QueueId,
+    pub name: Name,
+    pub vhost: Name,
+    pub durable: bool,
+    pub auto_delete: bool,
+    pub owner: Option<ConnectionId>,
+    pub arguments: FieldTable,
+    pub settings: QueueArguments,
+}
+
+/// Counts of a queue at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages ready for delivery.
+    pub ready: usize,
+    /// Messages delivered or got, not yet settled.
+    pub unacked: usize,
+    /// Consumers.
+    pub consumers: usize,
+}
+
+impl Queue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(new: NewQueue) -> Self {
+        Self {
+            id: new.id,
+            name: new.name,
+            vhost: new.vhost,
+            durable: new.durable,
+            auto_delete: new.auto_delete,
+            owner: new.owner,
+            arguments: new.arguments,
+            settings: new.settings,
+            deleted: AtomicBool::new(false),
+            core: Mutex::new(QueueCore::default()),
+        }
+    }
+
+    /// Whether it was deleted; who still holds it then holds nothing.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
+    /// Its counts now.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.core.lock().counts()
+    }
+
+    /// Takes the messages of a publisher's batch that `picks` names, in that order: to consumers that wait, and the rest to
+    /// the ready list. Returns the position of the last record written for them.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        items: &mut [Publication<'_>],
+        picks: &[u32],
+        journal: &dyn Journal,
+        effects: &mut Effects,
+    ) -> Lsn {
+        let mut core = self.core.lock();
+        core.publish(self, items, picks, journal, effects)
+    }
+
+    /// Adds a consumer. Deliveries start with [`Queue::resume`], after the caller has told the client of the consumer.
+    ///
+    /// # Errors
+    /// When an exclusive consumer is there, or this one wants to be exclusive and others are there.
+    pub fn add_consumer(&self, new: NewConsumer) -> Result<ConsumerKey, ConsumeRefused> {
+        self.core.lock().add_consumer(new)
+    }
+
+    /// Lets a consumer take part again, and delivers what is ready.
+    pub fn resume(self: &Arc<Self>, key: ConsumerKey, effects: &mut Effects) {
+        self.core.lock().resume(key);
+        self.deliver(effects);
+    }
+
+    /// Delivers ready messages while consumers take them, at most a batch a hold of the lock.
+    fn deliver(self: &Arc<Self>, effects: &mut Effects) {
+        while self.core.lock().deliver(self, effects) {}
+    }
+
+    /// Removes a consumer, if it is still there. An auto-delete queue without consumers is noted for deletion.
+    pub fn remove_consumer(self: &Arc<Self>, key: ConsumerKey, effects: &mut Effects) {
+        let last = self.core.lock().remove_consumer(key);
+        if last && self.auto_delete {
+            effects.deletions.push(Arc::clone(self));
+        }
+    }
+
+    /// Takes the first ready message and how many are left after it.
+    #[must_use]
+    pub fn get(&self, no_ack: bool, journal: &dyn Journal) -> Option<(Entry, usize)> {
+        let mut core = self.core.lock();
+        let found = core.get(no_ack)?;
+        if no_ack {
+            core.journal_settled(self, journal, &[found.0.seq]);
+        }
+        Some(found)
+    }
+
+    /// Deliveries are settled for good: their consumers get credit back and what is ready goes out.
+    pub fn settle(self: &Arc<Self>, settled: &[Settled], journal: &dyn Journal, effects: &mut Effects) {
+        let more = self.core.lock().settle(self, settled, journal);
+        if more {
+            self.deliver(effects);
+        }
+    }
+
+    /// Deliveries come back: each to its place, to be delivered again as redelivered.
+    pub fn requeue(
+        self: &Arc<Self>,
+        returned: impl IntoIterator<Item = (Option<ConsumerKey>, Entry)>,
+        effects: &mut Effects,
+    ) {
+        self.core.lock().requeue(returned);
+        self.deliver(effects);
+    }
+
+    /// Drops all ready messages and says how many they were.
+    #[must_use]
+    pub fn purge(&self, journal: &dyn Journal) -> usize {
+        self.core.lock().purge(self, journal)
+    }
+
+    /// Marks the queue deleted and empties it, if `allowed` agrees to its counts; consumers are told. Returns the number of
+    /// ready messages.
+    pub(crate) fn close(
+        &self,
+        allowed: impl FnOnce(Counts) -> Result<(), crate::error::Error>,
+        effects: &mut Effects,
+    ) -> Result<usize, crate::error::Error> {
+        let mut core = self.core.lock();
+        let counts = core.counts();
+        allowed(counts)?;
+        self.deleted.store(true, Ordering::Release);
+        core.close(effects);
+        Ok(counts.ready)
+    }
+}

@@ -1,0 +1,67 @@
+//! Messages that wait in a queue, in order of position.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::message::Message;
+
+/// A message in a queue.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its position: rises with each message the queue takes.
+    pub seq: u64,
+    /// It was delivered before.
+    pub redelivered: bool,
+    /// The message.
+    pub message: Message,
+}
+
+/// Ready messages. What was delivered and came back always lies before what was never delivered, so that two plain
+/// structures keep the order.
+#[derive(Debug, Default)]
+pub(super) struct ReadyList {
+    returned: BTreeMap<u64, Entry>,
+    fresh: VecDeque<Entry>,
+}
+
+impl ReadyList {
+    pub(super) fn len(&self) -> usize {
+        self.returned.len() + self.fresh.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.returned.is_empty()
+    }
+
+    pub(super) fn push_back(&mut self, entry: Entry) {
+        self.fresh.push_back(entry);
+    }
+
+    pub(super) fn put_back(&mut self, entry: Entry) {
+        self.returned.insert(entry.seq, entry);
+    }
+
+    pub(super) fn first(&self) -> Option<&Entry> {
+        self.returned.first_key_value().map(|(_, entry)| entry).or_else(|| self.fresh.front())
+    }
+
+    pub(super) fn pop_first(&mut self) -> Option<Entry> {
+        if let Some((_, entry)) = self.returned.pop_first() {
+            return Some(entry);
+        }
+        let entry = self.fresh.pop_front();
+        // A backlog that was worked off gives its memory back.
+        if self.fresh.is_empty() && self.fresh.capacity() > KEPT_CAPACITY {
+            self.fresh = VecDeque::new();
+        }
+        entry
+    }
+
+    pub(super) fn clear(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        let returned = std::mem::take(&mut self.returned);
+        let fresh = std::mem::take(&mut self.fresh);
+        returned.into_values().chain(fresh)
+    }
+}
+
+/// Entries that an emptied list keeps room for.
+const KEPT_CAPACITY: usize = 1024;

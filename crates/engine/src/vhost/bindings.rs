@@ -1,0 +1,255 @@
+//! Bindings: which there are, from both ends; the exchanges' tables follow them.
+
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use leveret_codec::table::FieldTable;
+
+use crate::error::Error;
+use crate::exchange::table::validate_binding;
+use crate::exchange::{Destination, Exchange};
+use crate::journal::{BindingRecord, Lsn, Record};
+use crate::names::{ConnectionId, Name};
+use crate::queue::Queue;
+use crate::vhost::Vhost;
+
+/// One binding. Its identity is all of this, the arguments in order of their keys.
+#[derive(Debug)]
+pub(super) struct Binding {
+    source: Name,
+    destination: BindingEnd,
+    routing_key: Box<[u8]>,
+    arguments: FieldTable,
+    /// The arguments in order of their keys, encoded: what makes two bindings the same.
+    identity: Box<[u8]>,
+    /// Both ends are durable.
+    durable: bool,
+}
+
+/// The destination of a binding by name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BindingEnd {
+    /// A queue.
+    Queue(Name),
+    /// An exchange.
+    Exchange(Name),
+}
+
+/// What a bind or unbind asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct BindingKey<'a> {
+    /// The exchange that messages come from.
+    pub source: &'a str,
+    /// The routing key.
+    pub routing_key: &'a [u8],
+    /// The arguments.
+    pub arguments: &'a FieldTable,
+}
+
+impl PartialEq for Binding {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+            && self.destination == other.destination
+            && self.routing_key == other.routing_key
+            && self.identity == other.identity
+    }
+}
+
+impl Eq for Binding {}
+
+impl std::hash::Hash for Binding {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
+        self.destination.hash(state);
+        self.routing_key.hash(state);
+        self.identity.hash(state);
+    }
+}
+
+impl Binding {
+    fn new(key: &BindingKey<'_>, destination: BindingEnd, durable: bool) -> Self {
+        let mut sorted = key.arguments.clone();
+        sorted.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut identity = Vec::new();
+        sorted.encode(&mut identity);
+        Self {
+            source: key.source.into(),
+            destination,
+            routing_key: key.routing_key.into(),
+            arguments: key.arguments.clone(),
+            identity: identity.into(),
+            durable,
+        }
+    }
+
+    fn record(&self) -> BindingRecord<'_> {
+        let (destination, destination_is_queue) = match &self.destination {
+            BindingEnd::Queue(name) => (name, true),
+            BindingEnd::Exchange(name) => (name, false),
+        };
+        BindingRecord {
+            source: &self.source,
+            destination,
+            destination_is_queue,
+            routing_key: &self.routing_key,
+            arguments: &self.arguments,
+        }
+    }
+}
+
+/// All bindings of a vhost.
+#[derive(Debug, Default)]
+pub(super) struct Bindings {
+    by_source: HashMap<Name, HashSet<Arc<Binding>>>,
+    by_destination: HashMap<BindingEnd, HashSet<Arc<Binding>>>,
+}
+
+impl Bindings {
+    fn insert(&mut self, binding: Binding) -> Option<Arc<Binding>> {
+        let binding = Arc::new(binding);
+        if !self.by_source.entry(Name::clone(&binding.source)).or_default().insert(Arc::clone(&binding)) {
+            return None;
+        }
+        self.by_destination.entry(binding.destination.clone()).or_default().insert(Arc::clone(&binding));
+        Some(binding)
+    }
+
+    fn remove(&mut self, binding: &Binding) -> Option<Arc<Binding>> {
+        let from_source = self.by_source.get_mut(&binding.source)?;
+        let removed = from_source.take(binding)?;
+        if from_source.is_empty() {
+            self.by_source.remove(&binding.source);
+        }
+        if let Some(to_destination) = self.by_destination.get_mut(&binding.destination) {
+            to_destination.remove(binding);
+            if to_destination.is_empty() {
+                self.by_destination.remove(&binding.destination);
+            }
+        }
+        Some(removed)
+    }
+
+    pub(super) fn has_source(&self, source: &str) -> bool {
+        self.by_source.contains_key(source)
+    }
+
+    fn all_from(&self, source: &str) -> Vec<Arc<Binding>> {
+        self.by_source.get(source).into_iter().flatten().cloned().collect()
+    }
+
+    fn all_to(&self, destination: &BindingEnd) -> Vec<Arc<Binding>> {
+        self.by_destination.get(destination).into_iter().flatten().cloned().collect()
+    }
+}
+
+impl Vhost {
+    /// Binds a queue. Binding again is no error. The caller has checked permissions.
+    ///
+    /// # Errors
+    /// [`Error::NoExchange`], [`Error::NoQueue`], [`Error::QueueLocked`], [`Error::Argument`]
+    pub fn bind_queue(&self, key: &BindingKey<'_>, queue: &str, connection: ConnectionId) -> Result<Lsn, Error> {
+        let mut topology = self.topology.lock();
+        let source = self.exchange(key.source)?;
+        let queue = self.usable_queue(queue, connection)?;
+        validate_binding(source.kind, key.arguments)?;
+        let binding = Binding::new(key, BindingEnd::Queue(Name::clone(&queue.name)), source.durable && queue.durable);
+        Ok(self.bind(&mut topology, &source, binding, Destination::Queue(queue)))
+    }
+
+    /// Binds an exchange to another.
+    ///
+    /// # Errors
+    /// [`Error::NoExchange`], [`Error::Argument`]
+    pub fn bind_exchange(&self, key: &BindingKey<'_>, destination: &str) -> Result<Lsn, Error> {
+        let mut topology = self.topology.lock();
+        let source = self.exchange(key.source)?;
+        let destination = self.exchange(destination)?;
+        validate_binding(source.kind, key.arguments)?;
+        let name = Name::clone(&destination.name);
+        let binding =
+            Binding::new(key, BindingEnd::Exchange(Name::clone(&name)), source.durable && destination.durable);
+        Ok(self.bind(&mut topology, &source, binding, Destination::Exchange(name)))
+    }
+
+    fn bind(&self, topology: &mut Bindings, source: &Exchange, binding: Binding, to: Destination) -> Lsn {
+        let Some(binding) = topology.insert(binding) else { return Lsn::default() };
+        source.table.write().bind(&binding.routing_key, &binding.arguments, to);
+        source.bump_generation();
+        if !binding.durable {
+            return Lsn::default();
+        }
+        self.journal.append(&Record::Bound { vhost: &self.name, binding: binding.record() })
+    }
+
+    /// Removes a binding; that it is not there is no error.
+    ///
+    /// # Errors
+    /// [`Error::QueueLocked`]
+    pub fn unbind_queue(&self, key: &BindingKey<'_>, queue: &str, connection: ConnectionId) -> Result<Lsn, Error> {
+        let mut topology = self.topology.lock();
+        let Some(queue) = self.queues.get(queue) else { return Ok(Lsn::default()) };
+        self.check_owner(&queue, connection)?;
+        let end = BindingEnd::Queue(Name::clone(&queue.name));
+        Ok(self.unbind(&mut topology, key, end))
+    }
+
+    /// Removes a binding between exchanges; that it is not there is no error.
+    pub fn unbind_exchange(&self, key: &BindingKey<'_>, destination: &str) -> Lsn {
+        let mut topology = self.topology.lock();
+        self.unbind(&mut topology, key, BindingEnd::Exchange(destination.into()))
+    }
+
+    fn unbind(&self, topology: &mut Bindings, key: &BindingKey<'_>, end: BindingEnd) -> Lsn {
+        let Some(binding) = topology.remove(&Binding::new(key, end, false)) else { return Lsn::default() };
+        let lsn = self.unroute(&binding, None);
+        self.auto_delete_exchange(topology, &binding.source);
+        lsn
+    }
+
+    /// Takes a binding out of its source's table. `gone` is its destination when that left the registry already.
+    fn unroute(&self, binding: &Binding, gone: Option<&Arc<Queue>>) -> Lsn {
+        let destination = match &binding.destination {
+            BindingEnd::Exchange(name) => Some(Destination::Exchange(Name::clone(name))),
+            BindingEnd::Queue(name) => gone.cloned().or_else(|| self.queues.get(name)).map(Destination::Queue),
+        };
+        if let (Some(source), Some(destination)) = (self.exchanges.get(&binding.source), destination) {
+            source.table.write().unbind(&binding.routing_key, &binding.arguments, &destination);
+            source.bump_generation();
+        }
+        if !binding.durable {
+            return Lsn::default();
+        }
+        self.journal.append(&Record::Unbound { vhost: &self.name, binding: binding.record() })
+    }
+
+    /// Removes all bindings to a queue that left the registry; auto-delete exchanges may go with them.
+    pub(super) fn unbind_all_to_queue(&self, topology: &mut Bindings, queue: &Arc<Queue>) {
+        for binding in topology.all_to(&BindingEnd::Queue(Name::clone(&queue.name))) {
+            topology.remove(&binding);
+            self.unroute(&binding, Some(queue));
+            self.auto_delete_exchange(topology, &binding.source);
+        }
+    }
+
+    /// Removes all bindings of an exchange that left the registry, at both its ends.
+    pub(super) fn unbind_all_of_exchange(&self, topology: &mut Bindings, name: &Name) {
+        for binding in topology.all_from(name) {
+            topology.remove(&binding);
+        }
+        for binding in topology.all_to(&BindingEnd::Exchange(Name::clone(name))) {
+            topology.remove(&binding);
+            self.unroute(&binding, None);
+            self.auto_delete_exchange(topology, &binding.source);
+        }
+    }
+
+    /// Deletes an auto-delete exchange that just lost its last binding as a source.
+    fn auto_delete_exchange(&self, topology: &mut Bindings, name: &Name) {
+        if topology.has_source(name) {
+            return;
+        }
+        if let Some(exchange) = self.exchanges.get(name).filter(|exchange| exchange.auto_delete) {
+            self.remove_exchange(topology, &exchange);
+        }
+    }
+}

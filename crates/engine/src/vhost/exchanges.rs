@@ -1,0 +1,158 @@
+//! Declaring and deleting exchanges.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use leveret_codec::table::FieldTable;
+
+use crate::error::Error;
+use crate::exchange::{ALTERNATE_EXCHANGE, Exchange, ExchangeKind};
+use crate::journal::{Lsn, Record};
+use crate::names::Name;
+use crate::permission::{Resource, Verb};
+use crate::queue::arguments::{check_alternate_exchange, check_equivalent, check_same};
+use crate::user::User;
+use crate::vhost::bindings::Bindings;
+use crate::vhost::{Vhost, without_line_breaks};
+
+/// What an exchange.declare asks for.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "AMQP's own names")]
+pub struct ExchangeDeclare<'a> {
+    pub name: &'a str,
+    pub kind: &'a str,
+    pub durable: bool,
+    pub auto_delete: bool,
+    pub internal: bool,
+    pub arguments: &'a FieldTable,
+}
+
+impl Vhost {
+    /// Whether the exchange is there.
+    ///
+    /// # Errors
+    /// [`Error::DefaultExchange`], [`Error::AccessRefused`], [`Error::NoExchange`]
+    pub fn declare_exchange_passively(&self, name: &str, user: &User) -> Result<(), Error> {
+        let name = without_line_breaks(name);
+        not_default(&name)?;
+        user.check_any(self, Resource::Exchange(&name))?;
+        self.exchange(&name).map(drop)
+    }
+
+    /// Creates an exchange, or compares it with the one that is there.
+    ///
+    /// # Errors
+    /// [`Error::DefaultExchange`], [`Error::AccessRefused`], [`Error::UnknownExchangeType`], [`Error::ReservedName`],
+    /// [`Error::Argument`]
+    pub fn declare_exchange(&self, declare: &ExchangeDeclare<'_>, user: &User) -> Result<Lsn, Error> {
+        let name = &*without_line_breaks(declare.name);
+        let kind =
+            ExchangeKind::parse(declare.kind).ok_or_else(|| Error::UnknownExchangeType(declare.kind.to_owned()))?;
+        not_default(name)?;
+        user.check(self, Verb::Configure, Resource::Exchange(name))?;
+        let topology = self.topology.lock();
+        if let Some(existing) = self.exchanges.get(name) {
+            self.check_same_exchange(&existing, kind, declare)?;
+            return Ok(Lsn::default());
+        }
+        if name.starts_with("amq.") {
+            return Err(Error::ReservedName { kind: "exchange", name: name.to_owned() });
+        }
+        check_alternate_exchange(name, &self.name, declare.arguments)?;
+        let exchange = Exchange::new(
+            name.into(),
+            kind,
+            declare.durable,
+            declare.auto_delete,
+            declare.internal,
+            declare.arguments.clone(),
+        );
+        if let Some(alternate) = &exchange.alternate {
+            user.check(self, Verb::Read, Resource::Exchange(name))?;
+            user.check(self, Verb::Write, Resource::Exchange(alternate))?;
+        }
+        let lsn = self.add_exchange(exchange);
+        drop(topology);
+        Ok(lsn)
+    }
+
+    fn check_same_exchange(
+        &self,
+        existing: &Exchange,
+        kind: ExchangeKind,
+        declare: &ExchangeDeclare<'_>,
+    ) -> Result<(), Error> {
+        let same = |property, current: &str, received: &str| {
+            check_same("exchange", &existing.name, &self.name, property, current, received)
+        };
+        same("type", existing.kind.as_str(), kind.as_str())?;
+        same("durable", bool_text(existing.durable), bool_text(declare.durable))?;
+        same("auto_delete", bool_text(existing.auto_delete), bool_text(declare.auto_delete))?;
+        same("internal", bool_text(existing.internal), bool_text(declare.internal))?;
+        check_equivalent(
+            "exchange",
+            &existing.name,
+            &self.name,
+            &[ALTERNATE_EXCHANGE],
+            &existing.arguments,
+            declare.arguments,
+        )?;
+        Ok(())
+    }
+
+    fn add_exchange(&self, exchange: Exchange) -> Lsn {
+        let exchange = Arc::new(exchange);
+        self.exchanges.insert_new(Name::clone(&exchange.name), Arc::clone(&exchange));
+        self.exchange_generation.fetch_add(1, Ordering::AcqRel);
+        if !exchange.durable {
+            return Lsn::default();
+        }
+        self.journal.append(&Record::ExchangeDeclared {
+            vhost: &self.name,
+            name: &exchange.name,
+            kind: exchange.kind.as_str(),
+            auto_delete: exchange.auto_delete,
+            internal: exchange.internal,
+            arguments: &exchange.arguments,
+        })
+    }
+
+    /// Deletes an exchange and its bindings; that it is not there is no error.
+    ///
+    /// # Errors
+    /// [`Error::DefaultExchange`], [`Error::AccessRefused`], [`Error::SystemExchange`], [`Error::ExchangeInUse`]
+    pub fn delete_exchange(&self, name: &str, if_unused: bool, user: &User) -> Result<Lsn, Error> {
+        let name = &*without_line_breaks(name);
+        not_default(name)?;
+        if name.starts_with("amq.") {
+            return Err(Error::SystemExchange { exchange: name.to_owned(), vhost: Name::clone(&self.name) });
+        }
+        user.check(self, Verb::Configure, Resource::Exchange(name))?;
+        let mut topology = self.topology.lock();
+        let Some(exchange) = self.exchanges.get(name) else { return Ok(Lsn::default()) };
+        if if_unused && topology.has_source(name) {
+            return Err(Error::ExchangeInUse { exchange: Name::clone(&exchange.name), vhost: Name::clone(&self.name) });
+        }
+        Ok(self.remove_exchange(&mut topology, &exchange))
+    }
+
+    pub(super) fn remove_exchange(&self, topology: &mut Bindings, exchange: &Exchange) -> Lsn {
+        self.exchanges.remove(&exchange.name);
+        self.exchange_generation.fetch_add(1, Ordering::AcqRel);
+        self.unbind_all_of_exchange(topology, &exchange.name);
+        if !exchange.durable {
+            return Lsn::default();
+        }
+        self.journal.append(&Record::ExchangeDeleted { vhost: &self.name, name: &exchange.name })
+    }
+}
+
+/// The text of a boolean in a refusal.
+pub(super) fn bool_text(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+/// Refuses the default exchange.
+pub(super) fn not_default(name: &str) -> Result<(), Error> {
+    if name.is_empty() { Err(Error::DefaultExchange) } else { Ok(()) }
+}

@@ -1,0 +1,144 @@
+//! A vhost: its exchanges, queues and bindings.
+
+mod bindings;
+mod exchanges;
+mod queues;
+mod routing;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use leveret_codec::table::FieldTable;
+use parking_lot::Mutex;
+
+use crate::effects::Effects;
+use crate::error::Error;
+use crate::exchange::{Exchange, ExchangeKind};
+use crate::journal::Journal;
+use crate::names::{ConnectionId, Name, QueueId};
+use crate::queue::Queue;
+use crate::registry::Registry;
+use crate::vhost::bindings::Bindings;
+pub use crate::vhost::bindings::{BindingEnd, BindingKey};
+pub use crate::vhost::exchanges::ExchangeDeclare;
+pub use crate::vhost::queues::{QueueDeclare, QueueDeleted};
+pub use crate::vhost::routing::Routed;
+
+/// A namespace of exchanges and queues.
+pub struct Vhost {
+    /// Its name.
+    pub name: Name,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) exchanges: Registry<Exchange>,
+    pub(crate) queues: Registry<Queue>,
+    /// The topology lock: held by whoever creates, binds or deletes.
+    topology: Mutex<Bindings>,
+    /// Rises whenever an exchange comes or goes: any cached route may then be wrong.
+    exchange_generation: Arc<AtomicU64>,
+    /// The broker's counter of queue ids.
+    queue_ids: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Vhost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vhost").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Vhost {
+    /// A vhost with the predeclared exchanges.
+    #[must_use]
+    pub fn new(name: Name, journal: Arc<dyn Journal>, queue_ids: Arc<AtomicU64>) -> Self {
+        let vhost = Self {
+            name,
+            journal,
+            exchanges: Registry::default(),
+            queues: Registry::default(),
+            topology: Mutex::default(),
+            exchange_generation: Arc::default(),
+            queue_ids,
+        };
+        for (name, kind, internal) in [
+            ("", ExchangeKind::Direct, false),
+            ("amq.direct", ExchangeKind::Direct, false),
+            ("amq.fanout", ExchangeKind::Fanout, false),
+            ("amq.topic", ExchangeKind::Topic, false),
+            ("amq.headers", ExchangeKind::Headers, false),
+            ("amq.match", ExchangeKind::Headers, false),
+            ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
+        ] {
+            let exchange = Exchange::new(name.into(), kind, true, false, internal, FieldTable::default());
+            vhost.exchanges.insert_new(Name::clone(&exchange.name), Arc::new(exchange));
+        }
+        vhost
+    }
+
+    /// The queue `name`.
+    ///
+    /// # Errors
+    /// [`Error::NoQueue`]
+    pub fn queue(&self, name: &str) -> Result<Arc<Queue>, Error> {
+        self.queues.get(name).ok_or_else(|| Error::NoQueue { queue: name.into(), vhost: Name::clone(&self.name) })
+    }
+
+    /// The queue `name`, which `connection` wants to use.
+    ///
+    /// # Errors
+    /// [`Error::NoQueue`], [`Error::QueueLocked`] when another connection owns it.
+    pub fn usable_queue(&self, name: &str, connection: ConnectionId) -> Result<Arc<Queue>, Error> {
+        let queue = self.queue(name)?;
+        self.check_owner(&queue, connection)?;
+        Ok(queue)
+    }
+
+    fn check_owner(&self, queue: &Queue, connection: ConnectionId) -> Result<(), Error> {
+        match queue.owner {
+            Some(owner) if owner != connection => Err(self.locked(queue)),
+            _ => Ok(()),
+        }
+    }
+
+    fn locked(&self, queue: &Queue) -> Error {
+        Error::QueueLocked { queue: Name::clone(&queue.name), vhost: Name::clone(&self.name) }
+    }
+
+    /// The exchange `name`.
+    ///
+    /// # Errors
+    /// [`Error::NoExchange`]
+    pub fn exchange(&self, name: &str) -> Result<Arc<Exchange>, Error> {
+        self.exchanges
+            .get(name)
+            .ok_or_else(|| Error::NoExchange { exchange: name.into(), vhost: Name::clone(&self.name) })
+    }
+
+    /// Carries out what operations on queues left to do, auto-deletions included.
+    pub fn carry_out(&self, effects: &mut Effects) {
+        loop {
+            let deletions = effects.take_deletions();
+            if deletions.is_empty() {
+                break;
+            }
+            for queue in deletions {
+                self.auto_delete(&queue, effects);
+            }
+        }
+        effects.carry_out();
+    }
+
+    fn next_queue_id(&self) -> QueueId {
+        QueueId(self.queue_ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1)
+    }
+
+    /// How many queues there are.
+    #[must_use]
+    pub fn queue_count(&self) -> usize {
+        self.queues.len()
+    }
+}
+
+/// `name` without the line breaks that RabbitMQ takes out of the names of queues and exchanges.
+#[must_use]
+pub fn without_line_breaks(name: &str) -> std::borrow::Cow<'_, str> {
+    if name.contains(['\r', '\n']) { name.replace(['\r', '\n'], "").into() } else { name.into() }
+}

@@ -1,0 +1,224 @@
+//! Declaring and deleting queues.
+
+use std::sync::Arc;
+
+use leveret_codec::table::FieldTable;
+
+use crate::effects::Effects;
+use crate::error::Error;
+use crate::journal::{Lsn, Record};
+use crate::names::{ConnectionId, Name, generated_name};
+use crate::permission::{Resource, Verb};
+use crate::queue::arguments::{QueueArguments, QueueProperties, check_equivalent_queue, check_same};
+use crate::queue::{Counts, NewQueue, Queue};
+use crate::user::User;
+use crate::vhost::exchanges::bool_text;
+use crate::vhost::{Vhost, without_line_breaks};
+
+/// What a queue.declare asks for.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "AMQP's own names")]
+pub struct QueueDeclare<'a> {
+    /// Empty for a name made by the server.
+    pub name: &'a str,
+    pub durable: bool,
+    pub exclusive: bool,
+    pub auto_delete: bool,
+    pub arguments: &'a FieldTable,
+    /// For the name, should one be needed.
+    pub random: [u8; 16],
+}
+
+/// The outcome of a queue.delete.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueueDeleted {
+    /// Ready messages that went with it.
+    pub messages: usize,
+    /// When it is durable that it is gone.
+    pub lsn: Lsn,
+}
+
+impl Vhost {
+    /// Whether the queue is there and may be used; its counts.
+    ///
+    /// # Errors
+    /// [`Error::AccessRefused`], [`Error::NoQueue`], [`Error::QueueLocked`]
+    pub fn declare_queue_passively(
+        &self,
+        name: &str,
+        user: &User,
+        connection: ConnectionId,
+    ) -> Result<(Name, Counts), Error> {
+        let name = without_line_breaks(name);
+        user.check_any(self, Resource::Queue(&name))?;
+        let queue = self.usable_queue(&name, connection)?;
+        Ok((Name::clone(&queue.name), queue.counts()))
+    }
+
+    /// Creates a queue, or compares it with the one that is there.
+    ///
+    /// # Errors
+    /// [`Error::AccessRefused`], [`Error::QueueLocked`], [`Error::ReservedName`], [`Error::Argument`]
+    pub fn declare_queue(
+        &self,
+        declare: &QueueDeclare<'_>,
+        user: &User,
+        connection: ConnectionId,
+    ) -> Result<(Arc<Queue>, Counts, Lsn), Error> {
+        let server_named = declare.name.is_empty();
+        let name = match server_named {
+            true => generated_name("amq.gen-", declare.random),
+            false => without_line_breaks(declare.name).into_owned(),
+        };
+        user.check(self, Verb::Configure, Resource::Queue(&name))?;
+        let topology = self.topology.lock();
+        if let Some(existing) = self.queues.get(&*name) {
+            self.check_same_queue(&existing, declare, connection)?;
+            let counts = existing.counts();
+            return Ok((existing, counts, Lsn::default()));
+        }
+        if name.starts_with("amq.") && !server_named {
+            return Err(Error::ReservedName { kind: "queue", name });
+        }
+        let settings = self.check_new_queue(&name, declare, user, server_named)?;
+        let queue = Arc::new(Queue::new(NewQueue {
+            id: self.next_queue_id(),
+            name: name.into(),
+            vhost: Name::clone(&self.name),
+            durable: declare.durable && !declare.exclusive,
+            auto_delete: declare.auto_delete,
+            owner: declare.exclusive.then_some(connection),
+            arguments: declare.arguments.clone(),
+            settings,
+        }));
+        let lsn = self.add_queue(&queue);
+        drop(topology);
+        Ok((queue, Counts::default(), lsn))
+    }
+
+    fn check_new_queue(
+        &self,
+        name: &str,
+        declare: &QueueDeclare<'_>,
+        user: &User,
+        server_named: bool,
+    ) -> Result<QueueArguments, Error> {
+        let settings = QueueArguments::parse(name, &self.name, declare.arguments)?;
+        let properties = QueueProperties {
+            durable: declare.durable,
+            exclusive: declare.exclusive,
+            auto_delete: declare.auto_delete,
+            server_named,
+        };
+        settings.check_properties(name, &self.name, &properties)?;
+        if let Some(dead_letter_exchange) = &settings.dead_letter_exchange {
+            user.check(self, Verb::Read, Resource::Queue(name))?;
+            user.check(self, Verb::Write, Resource::Exchange(dead_letter_exchange))?;
+        }
+        Ok(settings)
+    }
+
+    fn check_same_queue(
+        &self,
+        existing: &Queue,
+        declare: &QueueDeclare<'_>,
+        connection: ConnectionId,
+    ) -> Result<(), Error> {
+        self.check_owner(existing, connection)?;
+        if existing.owner.is_some() != declare.exclusive {
+            return Err(self.locked(existing));
+        }
+        let same = |property, current: bool, received: bool| {
+            check_same("queue", &existing.name, &self.name, property, bool_text(current), bool_text(received))
+        };
+        same("durable", existing.durable, declare.durable && !declare.exclusive)?;
+        same("auto_delete", existing.auto_delete, declare.auto_delete)?;
+        check_equivalent_queue(&existing.name, &self.name, &existing.arguments, declare.arguments)?;
+        Ok(())
+    }
+
+    fn add_queue(&self, queue: &Arc<Queue>) -> Lsn {
+        self.queues.insert_new(Name::clone(&queue.name), Arc::clone(queue));
+        self.default_exchange_changed();
+        if !queue.durable {
+            return Lsn::default();
+        }
+        self.journal.append(&Record::QueueDeclared {
+            vhost: &self.name,
+            name: &queue.name,
+            id: queue.id,
+            auto_delete: queue.auto_delete,
+            arguments: &queue.arguments,
+        })
+    }
+
+    /// Deletes a queue, its messages and bindings; that it is not there is no error.
+    ///
+    /// # Errors
+    /// [`Error::AccessRefused`], [`Error::QueueLocked`], [`Error::QueueInUse`], [`Error::QueueNotEmpty`]
+    pub fn delete_queue(
+        &self,
+        name: &str,
+        (if_unused, if_empty): (bool, bool),
+        user: &User,
+        connection: ConnectionId,
+        effects: &mut Effects,
+    ) -> Result<QueueDeleted, Error> {
+        let name = without_line_breaks(name);
+        user.check(self, Verb::Configure, Resource::Queue(&name))?;
+        let Some(queue) = self.queues.get(&*name) else { return Ok(QueueDeleted::default()) };
+        self.check_owner(&queue, connection)?;
+        let (queue_name, vhost) = (Name::clone(&queue.name), Name::clone(&self.name));
+        self.remove_queue(&queue, effects, |counts| {
+            if if_unused && counts.consumers > 0 {
+                return Err(Error::QueueInUse { queue: queue_name, vhost });
+            }
+            if if_empty && counts.ready > 0 {
+                return Err(Error::QueueNotEmpty { queue: queue_name, vhost });
+            }
+            Ok(())
+        })
+    }
+
+    /// Deletes an exclusive queue with its connection.
+    pub fn delete_owned_queue(&self, queue: &Arc<Queue>, effects: &mut Effects) {
+        // Nothing is asked of the counts, so that nothing can be refused.
+        let _ = self.remove_queue(queue, effects, |_| Ok(()));
+    }
+
+    /// Deletes an auto-delete queue, unless a consumer has come meanwhile.
+    pub(super) fn auto_delete(&self, queue: &Arc<Queue>, effects: &mut Effects) {
+        let in_use =
+            |queue: &Queue| Error::QueueInUse { queue: Name::clone(&queue.name), vhost: Name::clone(&self.name) };
+        let _ =
+            self.remove_queue(queue, effects, |counts| if counts.consumers > 0 { Err(in_use(queue)) } else { Ok(()) });
+    }
+
+    fn remove_queue(
+        &self,
+        queue: &Arc<Queue>,
+        effects: &mut Effects,
+        allowed: impl FnOnce(Counts) -> Result<(), Error>,
+    ) -> Result<QueueDeleted, Error> {
+        let mut topology = self.topology.lock();
+        if queue.is_deleted() {
+            return Ok(QueueDeleted::default());
+        }
+        let messages = queue.close(allowed, effects)?;
+        self.queues.remove(&queue.name);
+        self.default_exchange_changed();
+        self.unbind_all_to_queue(&mut topology, queue);
+        let lsn = match queue.durable {
+            true => self.journal.append(&Record::QueueDeleted { vhost: &self.name, name: &queue.name, id: queue.id }),
+            false => Lsn::default(),
+        };
+        Ok(QueueDeleted { messages, lsn })
+    }
+
+    /// A queue came or went, and with it its binding to the default exchange.
+    fn default_exchange_changed(&self) {
+        if let Some(default) = self.exchanges.get("") {
+            default.bump_generation();
+        }
+    }
+}

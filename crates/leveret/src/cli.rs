@@ -1,0 +1,77 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An AMQP 0-9-1 broker that takes RabbitMQ's place.
+///
+/// Without a command it serves: `leveret` is `leveret serve`.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "leveret", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeOptions,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the broker until it gets SIGTERM or SIGINT.
+    Serve(ServeOptions),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeOptions {
+    /// Directory for what is kept; it is made if it is not there.
+    #[arg(long, value_name = "DIR", default_value = "leveret-data", env = "LEVERET_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+
+    /// Keep nothing on disk.
+    #[arg(long, env = "LEVERET_EPHEMERAL")]
+    pub(crate) ephemeral: bool,
+
+    /// Address to listen on; `::` is all of this machine, IPv4 included.
+    #[arg(long, value_name = "ADDR", default_value = "::", env = "LEVERET_BIND")]
+    pub(crate) bind: IpAddr,
+
+    /// Port to listen on for AMQP; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 5672, env = "LEVERET_PORT")]
+    pub(crate) port: u16,
+
+    /// Let user guest in from other machines too, as RabbitMQ's container image does.
+    #[arg(long, env = "LEVERET_REMOTE_GUEST")]
+    pub(crate) remote_guest: bool,
+
+    /// What to log: error, warn, info, debug or trace, or directives such as `leveret_server=debug`.
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "LEVERET_LOG")]
+    pub(crate) log: String,
+}
+
+impl Cli {
+    /// The command; serving is what is done without one.
+    pub(crate) fn chosen(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn options_work_with_and_without_the_command() {
+        for words in [&["leveret", "serve", "--port", "0"][..], &["leveret", "--port", "0"][..]] {
+            let Command::Serve(options) = Cli::parse_from(words).chosen();
+            assert_eq!(options.port, 0);
+        }
+    }
+}

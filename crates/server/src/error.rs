@@ -1,0 +1,42 @@
+//! Why a server does not start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A reason not to start, with what to do about it.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Somebody else listens there.
+    #[error(
+        "cannot listen on {address}: the port is taken. Is another broker running? Stop it, or choose another port with --port"
+    )]
+    PortTaken {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(
+        "cannot use the data directory {}: {source}. Choose another with --data-dir, or keep nothing with --ephemeral",
+        path.display()
+    )]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The runtime could not be started.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+}

@@ -1,0 +1,148 @@
+//! The reader of a connection: it owns the machine, and with it the connection's life.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use leveret_session::connection::{Connection, Patience};
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::Connected;
+use crate::ticker::Clock;
+
+/// Smallest and largest read.
+const READ_BYTES_MIN: usize = 4 * 1024;
+const READ_BYTES_MAX: usize = 128 * 1024;
+
+/// A client that does not read its replies is not listened to while so many bytes of them wait.
+const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long what a client still sends is thrown away after the last word, so that the last word is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What clients are told on shutdown.
+const SHUTDOWN: &str = "broker forced connection closure with reason 'shutdown'";
+
+pub(crate) struct Reader {
+    pub(crate) machine: Connection,
+    pub(crate) socket: OwnedReadHalf,
+    pub(crate) connection: Arc<Connected>,
+    pub(crate) clock: Clock,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// What a reader woke up for.
+enum Event {
+    Read(io::Result<usize>),
+    Shutdown,
+    /// The client took too long, or its connection is to be dropped.
+    Gone,
+}
+
+impl Reader {
+    /// Reads until the connection ends, and cleans up.
+    pub(crate) async fn run(mut self) {
+        self.serve().await;
+        if self.machine.patience() == Patience::Over {
+            // All is said, and cleaned up after: the writer finishes.
+            let _ = timeout(LINGER, self.discard()).await;
+        }
+        self.machine.disconnected();
+    }
+
+    async fn serve(&mut self) {
+        let mut input = BytesMut::new();
+        let mut read_bytes = READ_BYTES_MIN;
+        let mut patience = self.machine.patience();
+        let mut deadline = deadline(patience);
+        let mut shutting_down = false;
+        loop {
+            if self.machine.patience() != patience {
+                patience = self.machine.patience();
+                deadline = self::deadline(patience);
+                if let Patience::Endless { heartbeat_s } = patience {
+                    self.connection.start_heartbeat(heartbeat_s, self.clock.now_ms());
+                }
+            }
+            if patience == Patience::Over {
+                return;
+            }
+            self.wait_for_room().await;
+            let wanted = Connection::wanted_bytes(&input, self.machine.frame_bytes_max());
+            input.reserve(read_bytes.max(wanted.saturating_sub(input.len())));
+            match self.next_event(&mut input, deadline, shutting_down).await {
+                Event::Read(Ok(len @ 1..)) => {
+                    self.connection.received_bytes.fetch_add(len as u64, Ordering::Relaxed);
+                    read_bytes = (2 * len).next_power_of_two().clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+                    self.work_off(&mut input).await;
+                    if input.is_empty() && read_bytes == READ_BYTES_MIN {
+                        // An idle connection keeps no large buffer.
+                        input = BytesMut::new();
+                    }
+                }
+                Event::Read(_) | Event::Gone => return,
+                Event::Shutdown => {
+                    shutting_down = true;
+                    self.machine.force_close(SHUTDOWN);
+                }
+            }
+        }
+    }
+
+    async fn work_off(&mut self, input: &mut BytesMut) {
+        while self.machine.feed(input) {
+            if input.len() < READ_BYTES_MIN {
+                continue;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn next_event(&mut self, input: &mut BytesMut, deadline: Option<Instant>, shutting_down: bool) -> Event {
+        let too_late = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            read = self.socket.read_buf(input) => Event::Read(read),
+            () = self.shutdown.cancelled(), if !shutting_down => Event::Shutdown,
+            () = self.connection.gone.cancelled() => Event::Gone,
+            () = too_late => Event::Gone,
+        }
+    }
+
+    /// Waits while too many replies wait for the client to read them.
+    async fn wait_for_room(&self) {
+        while self.connection.outbox.waiting_bytes() > REPLY_BYTES_MAX {
+            tokio::select! {
+                () = self.connection.drained.notified() => {}
+                () = self.connection.gone.cancelled() => return,
+                () = self.shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Reads on until the client is done too.
+    async fn discard(&mut self) {
+        let mut scrap = BytesMut::with_capacity(READ_BYTES_MIN);
+        while let Ok(1..) = self.socket.read_buf(&mut scrap).await {
+            scrap.clear();
+        }
+    }
+}
+
+fn deadline(patience: Patience) -> Option<Instant> {
+    match patience {
+        Patience::Endless { .. } => None,
+        Patience::Until(time) => Some(Instant::now() + time),
+        Patience::Over => Some(Instant::now()),
+    }
+}

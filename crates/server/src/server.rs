@@ -1,0 +1,153 @@
+//! A running server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use leveret_engine::broker::Broker;
+use leveret_engine::journal::MemoryJournal;
+use leveret_engine::names::ConnectionId;
+use leveret_session::config::SessionConfig;
+use leveret_session::connection::Connection;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::ServerConfig;
+use crate::connection::Connected;
+use crate::error::Error;
+use crate::reader::Reader;
+use crate::ticker::{Clock, Connections};
+use crate::{data_dir, listener, ticker, writer};
+
+/// How long a stop waits for clients to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// How long accepting pauses when the system is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A broker that listens.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    /// Stops the ticker and the listener.
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Shared {
+    broker: Arc<Broker>,
+    sessions: Arc<SessionConfig>,
+    connections: Arc<Connections>,
+    next_connection: AtomicU64,
+    clock: Clock,
+    /// Tells the connections to close.
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Starts to listen. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::PortTaken`], [`Error::Listen`], [`Error::DataDir`]
+    pub fn start(config: &ServerConfig) -> Result<Self, Error> {
+        if let Some(path) = &config.data_dir {
+            data_dir::prepare(path)?;
+        }
+        let socket = listener::listen(config.listen)?;
+        let address = socket.local_addr()?;
+        let broker = Broker::new(Arc::new(MemoryJournal::default()));
+        if config.remote_guest {
+            broker.allow_remote_guest();
+        }
+        let shared = Arc::new(Shared {
+            broker: Arc::new(broker),
+            sessions: Arc::new(SessionConfig::new("rabbit@localhost", random)),
+            connections: Arc::default(),
+            next_connection: AtomicU64::new(0),
+            clock: Clock::start(),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let stop = CancellationToken::new();
+        tokio::spawn(ticker::run(Arc::clone(&shared.connections), shared.clock, stop.clone()));
+        shared.tasks.spawn(accept(socket, Arc::clone(&shared), stop.clone()));
+        Ok(Self { address, shared, stop })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The broker's state.
+    #[must_use]
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.shared.broker
+    }
+
+    /// Stops listening, closes the connections (320) and waits a little for their clients.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.shared.shutdown.cancel();
+        self.shared.tasks.close();
+        if timeout(GOODBYE, self.shared.tasks.wait()).await.is_err() {
+            tracing::warn!("some clients did not confirm that their connection is closed");
+        }
+    }
+}
+
+async fn accept(socket: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Err(error) = connect(stream, peer, &shared) {
+                    tracing::debug!(%peer, %error, "connection lost at once");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn connect(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> std::io::Result<()> {
+    listener::prepare(&stream)?;
+    let id = ConnectionId(shared.next_connection.fetch_add(1, Ordering::Relaxed) + 1);
+    let is_loopback = peer.ip().to_canonical().is_loopback();
+    let machine = Connection::new(&shared.broker, &shared.sessions, id, is_loopback);
+    let connection = Arc::new(Connected::new(Arc::clone(machine.outbox()), CancellationToken::new()));
+    shared.connections.insert_new(id, Arc::clone(&connection));
+    let (read_half, write_half) = stream.into_split();
+    shared.tasks.spawn(writer::run(write_half, Arc::clone(&connection)));
+    let reader =
+        Reader { machine, socket: read_half, connection, clock: shared.clock, shutdown: shared.shutdown.clone() };
+    let connections = Arc::clone(&shared.connections);
+    shared.tasks.spawn(async move {
+        tracing::debug!(%peer, id = id.0, "connection accepted");
+        reader.run().await;
+        connections.remove(&id);
+        tracing::debug!(%peer, id = id.0, "connection closed");
+    });
+    Ok(())
+}
+
+/// Random bytes for generated names.
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        tracing::error!(%error, "the system gives no random bytes");
+    }
+    bytes
+}

@@ -1,0 +1,165 @@
+//! Acknowledgements: from delivery tags to messages of queues.
+
+use std::sync::Arc;
+
+use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::names::ConsumerKey;
+use leveret_engine::queue::{Entry, Queue, Settled};
+
+use crate::batch::FailedAck;
+use crate::connection::Connection;
+use crate::error::Failure;
+use crate::outbox::OutChannel;
+use crate::unacked::Unacked;
+
+/// One basic.ack, basic.nack or basic.reject.
+#[derive(Clone, Copy)]
+pub(crate) struct AckOp {
+    pub(crate) channel: u16,
+    /// Its place among the operations of the batch.
+    pub(crate) op: u32,
+    pub(crate) tag: u64,
+    pub(crate) multiple: bool,
+    pub(crate) outcome: Outcome,
+    /// Class and method, for a refusal.
+    pub(crate) ids: (u16, u16),
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was worked off.
+    Acked,
+    /// It is dropped.
+    Rejected,
+    /// It goes back to its place.
+    Requeued,
+}
+
+/// Deliveries to settle, by queue.
+#[derive(Default)]
+pub(crate) struct Settlements {
+    pub(crate) groups: Vec<QueueGroup>,
+    /// Deliveries that count no longer towards the limit of their channel.
+    pub(crate) released: Vec<(u16, u32)>,
+}
+
+pub(crate) struct QueueGroup {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) settled: Vec<Settled>,
+    pub(crate) requeued: Vec<(Option<ConsumerKey>, Entry)>,
+}
+
+impl Settlements {
+    /// Adds a delivery of `channel` that came from `queue`.
+    pub(crate) fn add(&mut self, channel: u16, queue: Arc<Queue>, unacked: Unacked, outcome: Outcome) {
+        if unacked.consumer.is_some() {
+            match self.released.last_mut().filter(|(known, _)| *known == channel) {
+                Some((_, released)) => *released += 1,
+                None => self.released.push((channel, 1)),
+            }
+        }
+        let known = match self.groups.last() {
+            Some(last) if last.queue.id == queue.id => self.groups.len() - 1,
+            _ => match self.groups.iter().position(|group| group.queue.id == queue.id) {
+                Some(place) => place,
+                None => {
+                    self.groups.push(QueueGroup { queue, settled: Vec::new(), requeued: Vec::new() });
+                    self.groups.len() - 1
+                }
+            },
+        };
+        let Some(group) = self.groups.get_mut(known) else { return };
+        let Unacked { consumer, seq, message, .. } = unacked;
+        match outcome {
+            Outcome::Requeued => group.requeued.push((consumer, Entry { seq, redelivered: true, message })),
+            Outcome::Acked | Outcome::Rejected => group.settled.push(Settled { consumer, seq }),
+        }
+    }
+}
+
+impl OutChannel {
+    /// Takes the deliveries that `tag` and `multiple` name; false when there is none by that tag.
+    pub(crate) fn take_unacked(&mut self, tag: u64, multiple: bool, mut each: impl FnMut(u64, Unacked)) -> bool {
+        match (tag, multiple) {
+            (0, true) => self.unacked.take_to(u64::MAX, each),
+            (tag, true) if self.unacked.contains(tag) => self.unacked.take_to(tag, each),
+            (tag, false) => match self.unacked.take(tag) {
+                Some(unacked) => each(tag, unacked),
+                None => return false,
+            },
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl Connection {
+    /// Takes what the acknowledgements name off their channels, all under one lock; those of a channel up to its
+    /// first that names nothing.
+    pub(crate) fn resolve(&self, acks: &[AckOp]) -> (Settlements, Vec<FailedAck>) {
+        let mut settlements = Settlements::default();
+        if acks.is_empty() {
+            return (settlements, Vec::new());
+        }
+        let mut state = self.outbox.lock();
+        let mut failed: Vec<FailedAck> = Vec::new();
+        let mut taken = Vec::new();
+        for ack in acks {
+            let Some(channel) = state.channels.get_mut(&ack.channel) else { continue };
+            if failed.iter().any(|(failed, _, _)| *failed == ack.channel) {
+                continue;
+            }
+            if !channel.take_unacked(ack.tag, ack.multiple, |_, unacked| taken.push(unacked)) {
+                failed.push((ack.channel, ack.op, unknown_tag(ack.tag, ack.ids)));
+            }
+            for unacked in taken.drain(..) {
+                if let Some(queue) = channel.release_queue(&unacked) {
+                    settlements.add(ack.channel, queue, unacked, ack.outcome);
+                }
+            }
+        }
+        (settlements, failed)
+    }
+
+    /// Takes all unacknowledged deliveries of a channel, to go back to their queues.
+    pub(crate) fn take_all_unacked(&self, number: u16) -> Settlements {
+        let mut settlements = Settlements::default();
+        let mut state = self.outbox.lock();
+        if let Some(channel) = state.channels.get_mut(&number) {
+            let mut taken = Vec::with_capacity(channel.unacked.len());
+            channel.unacked.take_to(u64::MAX, |_, unacked| taken.push(unacked));
+            for unacked in taken {
+                if let Some(queue) = channel.release_queue(&unacked) {
+                    settlements.add(number, queue, unacked, Outcome::Requeued);
+                }
+            }
+        }
+        settlements
+    }
+
+    /// Deliveries no longer count towards the channel's limit: consumers that waited for that go on.
+    pub(crate) fn release_channel_limit(&mut self, number: u16, released: u32) {
+        let Some(channel) = self.channels.get(&number) else { return };
+        channel.limit().release(released);
+        if channel.limit().limit() > 0 {
+            self.resume_channel(number);
+        }
+    }
+
+    /// Lets the consumers go on that wait for the limit of their channel.
+    pub(crate) fn resume_channel(&mut self, number: u16) {
+        let parked = match self.outbox.lock().channels.get_mut(&number) {
+            Some(channel) => std::mem::take(&mut channel.parked),
+            None => return,
+        };
+        for parked in parked {
+            parked.queue.resume(parked.key, &mut self.effects);
+        }
+    }
+}
+
+/// The refusal of an acknowledgement of something that is not outstanding.
+pub(crate) fn unknown_tag(tag: u64, ids: (u16, u16)) -> Failure {
+    Failure::new(ReplyCode::PreconditionFailed, format!("unknown delivery tag {tag}"), ids)
+}

@@ -1,0 +1,149 @@
+//! What was gathered from one read, and its carrying out.
+
+use leveret_codec::method::{BasicReturn, Method};
+use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::journal::Lsn;
+use leveret_engine::publish::PublishBatch;
+
+use crate::acks::{AckOp, Settlements};
+use crate::connection::Connection;
+use crate::error::Failure;
+
+/// Publishes and acknowledgements in the order they came. Neither waits for the other: only where one fails does the order
+/// between them matter, and then `op` tells it.
+#[derive(Default)]
+pub(crate) struct Batch<'c> {
+    pub(crate) publish: PublishBatch<'c>,
+    /// One for each item of `publish`.
+    pub(crate) metas: Vec<PublishMeta>,
+    pub(crate) acks: Vec<AckOp>,
+    /// Counts publishes and acknowledgements.
+    pub(crate) ops: u32,
+}
+
+/// What the session has to know of a publish in a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct PublishMeta {
+    pub(crate) channel: u16,
+    pub(crate) op: u32,
+    /// Number to confirm; 0 without confirms.
+    pub(crate) seq: u64,
+    pub(crate) mandatory: bool,
+}
+
+impl Batch<'_> {
+    pub(crate) fn next_op(&mut self) -> u32 {
+        self.ops += 1;
+        self.ops
+    }
+
+    fn is_empty(&self) -> bool {
+        self.metas.is_empty() && self.acks.is_empty()
+    }
+
+    /// Drops the publishes of `channel` that came after `op`, where that channel failed.
+    fn drop_after(&mut self, channel: u16, op: u32) {
+        let kept = |meta: &PublishMeta| meta.channel != channel || meta.op < op;
+        let mut metas = self.metas.iter();
+        self.publish.items.retain(|_| metas.next().is_some_and(kept));
+        self.metas.retain(kept);
+    }
+}
+
+impl Connection {
+    /// Carries out what was gathered and empties the batch. A wrong acknowledgement closes its channel.
+    pub(crate) fn flush(&mut self, batch: &mut Batch<'_>) {
+        if batch.is_empty() {
+            return;
+        }
+        let (settlements, failed) = self.resolve(&batch.acks);
+        for (channel, op, _) in &failed {
+            batch.drop_after(*channel, *op);
+        }
+        if !batch.metas.is_empty() {
+            self.send_returns(batch);
+            let lsn = batch.publish.carry_out(&*self.broker.journal, &mut self.effects);
+            self.confirm(&batch.metas, lsn);
+        }
+        self.settle(settlements);
+        self.carry_out_effects();
+        batch.publish.items.clear();
+        batch.publish.routes.clear();
+        batch.metas.clear();
+        batch.acks.clear();
+        for (channel, _, failure) in failed {
+            self.fail(channel, failure);
+        }
+    }
+
+    /// Returns the mandatory messages that have no queue.
+    fn send_returns(&mut self, batch: &Batch<'_>) {
+        if batch.publish.routes.iter().all(|route| !route.is_empty()) {
+            return;
+        }
+        let frame_max = self.outbox.frame_max();
+        let mut state = self.outbox.lock();
+        for (item, meta) in batch.publish.items.iter().zip(&batch.metas) {
+            let unroutable = batch.publish.routes.get(item.route as usize).is_none_or(|route| route.is_empty());
+            if unroutable && meta.mandatory {
+                let parts = item.message.parts();
+                return_frame(&parts).write_frame(meta.channel, state.buffer.buffer());
+                state.buffer.content(meta.channel, &parts, frame_max);
+            }
+        }
+        let wake = self.outbox.added(&mut state);
+        drop(state);
+        if wake {
+            self.outbox.wake();
+        }
+    }
+
+    /// Notes what is to be confirmed, a run a channel.
+    fn confirm(&mut self, metas: &[PublishMeta], lsn: Lsn) {
+        let mut due: Vec<(u16, u64)> = Vec::new();
+        for meta in metas.iter().filter(|meta| meta.seq > 0) {
+            match due.iter_mut().rev().find(|(channel, _)| *channel == meta.channel) {
+                Some((_, seq)) => *seq = meta.seq,
+                None => due.push((meta.channel, meta.seq)),
+            }
+        }
+        for (channel, seq) in due {
+            self.outbox.confirm(channel, seq, lsn);
+        }
+    }
+
+    /// Settles deliveries in their queues, one lock a queue.
+    pub(crate) fn settle(&mut self, settlements: Settlements) {
+        for group in settlements.groups {
+            if !group.settled.is_empty() {
+                group.queue.settle(&group.settled, &*self.broker.journal, &mut self.effects);
+            }
+            if !group.requeued.is_empty() {
+                group.queue.requeue(group.requeued, &mut self.effects);
+            }
+        }
+        for (channel, released) in settlements.released {
+            self.release_channel_limit(channel, released);
+        }
+    }
+
+    pub(crate) fn carry_out_effects(&mut self) {
+        match &self.home {
+            Some(home) => home.vhost.carry_out(&mut self.effects),
+            None => self.effects.carry_out(),
+        }
+    }
+}
+
+/// The basic.return of a message without a queue.
+pub(crate) fn return_frame<'a>(parts: &leveret_engine::message::Parts<'a>) -> Method<'a> {
+    Method::from(BasicReturn {
+        reply_code: ReplyCode::NoRoute.code(),
+        reply_text: ReplyCode::NoRoute.name().as_bytes(),
+        exchange: parts.exchange,
+        routing_key: parts.routing_key,
+    })
+}
+
+/// A failure of an acknowledgement: its channel, its place in the batch, and what to say.
+pub(crate) type FailedAck = (u16, u32, Failure);

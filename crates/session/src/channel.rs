@@ -1,0 +1,75 @@
+//! The incoming side of a channel.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use leveret_engine::message::Parts;
+use leveret_engine::names::Name;
+use leveret_engine::outlet::ChannelLimit;
+
+use crate::outbox::Outbox;
+use crate::outlet::ChannelOutlet;
+use crate::tx::Transaction;
+
+/// An open channel.
+pub(crate) struct Channel {
+    pub(crate) outlet: Arc<ChannelOutlet>,
+    pub(crate) mode: Mode,
+    pub(crate) assembly: Assembly,
+    /// The name that an empty queue name stands for.
+    pub(crate) last_queue: Option<Name>,
+    /// Prefetch of consumers to come.
+    pub(crate) prefetch: u16,
+    /// The server has closed it and waits for close-ok: all else is discarded.
+    pub(crate) closing: bool,
+}
+
+/// What publishes and acknowledgements mean.
+pub(crate) enum Mode {
+    Plain,
+    /// Publishes are confirmed; the number of the last one.
+    Confirm(u64),
+    Transaction(Transaction),
+}
+
+/// Content of which frames are still to come.
+pub(crate) enum Assembly {
+    /// None: a method comes next.
+    Method,
+    /// A content header comes next.
+    Header(PublishHead),
+    /// Body frames come next.
+    Body { head: PublishHead, properties: Vec<u8>, body: BytesMut, body_len: usize },
+}
+
+/// A basic.publish whose content is still to come.
+pub(crate) struct PublishHead {
+    pub(crate) exchange: Vec<u8>,
+    pub(crate) routing_key: Vec<u8>,
+    pub(crate) mandatory: bool,
+}
+
+impl PublishHead {
+    pub(crate) fn parts<'a>(&'a self, properties: &'a [u8], body: &'a bytes::Bytes) -> Parts<'a> {
+        Parts { exchange: &self.exchange, routing_key: &self.routing_key, properties, body, shared_body: Some(body) }
+    }
+}
+
+impl Channel {
+    pub(crate) fn new(number: u16, outbox: &Arc<Outbox>) -> Self {
+        let outlet =
+            ChannelOutlet { outbox: Arc::clone(outbox), channel: number, limit: Arc::<ChannelLimit>::default() };
+        Self {
+            outlet: Arc::new(outlet),
+            mode: Mode::Plain,
+            assembly: Assembly::Method,
+            last_queue: None,
+            prefetch: 0,
+            closing: false,
+        }
+    }
+
+    pub(crate) fn limit(&self) -> &Arc<ChannelLimit> {
+        &self.outlet.limit
+    }
+}

@@ -1,0 +1,221 @@
+//! Channels: opening, closing, and where their frames go.
+
+use leveret_codec::frame::{Frame, FrameKind};
+use leveret_codec::method::{
+    AccessRequestOk, ChannelClose, ChannelCloseOk, ChannelFlowOk, ChannelOpenOk, ConfirmSelectOk, Method,
+};
+use leveret_codec::reply_code::ReplyCode;
+
+use crate::batch::Batch;
+use crate::channel::{Assembly, Channel, Mode};
+use crate::connection::{Connection, FrameSpan, Frames, Home, decode, unexpected_frame};
+use crate::error::{Close, Failure};
+use crate::outbox::OutChannel;
+
+impl Connection {
+    pub(crate) fn channel_frame<'c>(
+        &mut self,
+        span: FrameSpan,
+        frames: &mut Frames<'c>,
+        batch: &mut Batch<'c>,
+    ) -> Result<(), Failure> {
+        let payload = span.payload(frames.chunk);
+        if span.kind == FrameKind::Heartbeat {
+            return Err(unexpected_frame(&Frame { kind: span.kind, channel: span.channel, payload }));
+        }
+        let Some(channel) = self.channels.get_mut(&span.channel) else {
+            return self.frame_without_channel(span, payload);
+        };
+        if channel.closing {
+            return self.frame_on_closing_channel(span, payload);
+        }
+        match (&channel.assembly, span.kind) {
+            (Assembly::Method, FrameKind::Method) => {
+                let method = decode(payload)?;
+                self.method(span.channel, &method, frames, batch)
+            }
+            (Assembly::Method, _) => {
+                Err(Failure::frame(ReplyCode::UnexpectedFrame, "expected method frame, got non method frame instead"))
+            }
+            (Assembly::Header(_), _) => self.header_frame(span, payload, batch),
+            (Assembly::Body { .. }, _) => self.body_frame(span, payload, batch),
+        }
+    }
+
+    fn frame_without_channel(&mut self, span: FrameSpan, payload: &[u8]) -> Result<(), Failure> {
+        if span.kind != FrameKind::Method {
+            return Err(Failure::frame(ReplyCode::ChannelError, "expected 'channel.open'"));
+        }
+        let method = decode(payload)?;
+        match method {
+            Method::ChannelOpen(_) => self.open_channel(span.channel, method.ids()),
+            // Answers that crossed a close which both sides sent.
+            Method::ChannelCloseOk(_) => Ok(()),
+            Method::ChannelClose(_) => {
+                self.outbox.send_method(span.channel, ChannelCloseOk);
+                Ok(())
+            }
+            _ => Err(Failure::new(ReplyCode::ChannelError, "expected 'channel.open'", method.ids())),
+        }
+    }
+
+    fn frame_on_closing_channel(&mut self, span: FrameSpan, payload: &[u8]) -> Result<(), Failure> {
+        if span.kind != FrameKind::Method {
+            return Ok(());
+        }
+        match Method::decode(payload) {
+            Ok(Method::ChannelCloseOk(_)) => {
+                self.channels.remove(&span.channel);
+            }
+            Ok(Method::ChannelClose(_)) => self.outbox.send_method(span.channel, ChannelCloseOk),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn open_channel(&mut self, number: u16, ids: (u16, u16)) -> Result<(), Failure> {
+        let max = self.tuned.channel_max;
+        let open = self.channels.len();
+        if max > 0 && open >= usize::from(max) {
+            let text = format!("number of channels opened ({open}) has reached the negotiated channel_max ({max})");
+            return Err(Failure::new(ReplyCode::NotAllowed, text, ids));
+        }
+        let out = OutChannel::new(self.client.consumer_cancel_notify);
+        self.outbox.lock().channels.insert(number, out);
+        self.channels.insert(number, Channel::new(number, &self.outbox));
+        self.outbox.send_method(number, ChannelOpenOk);
+        Ok(())
+    }
+
+    /// Takes a method on an open channel: publishes and acknowledgements are gathered, all else is carried out in its turn.
+    fn method<'c>(
+        &mut self,
+        number: u16,
+        method: &Method<'c>,
+        frames: &mut Frames<'c>,
+        batch: &mut Batch<'c>,
+    ) -> Result<(), Failure> {
+        match method {
+            Method::BasicPublish(publish) => return self.publish(number, publish, frames, batch),
+            Method::BasicAck(_) | Method::BasicNack(_) | Method::BasicReject(_) => {
+                return self.gather_ack(number, method, batch);
+            }
+            _ => self.flush(batch),
+        }
+        // The flush may have closed the channel, for an acknowledgement that came before.
+        let Some(home) = self.home.clone().filter(|_| self.is_open(number)) else { return Ok(()) };
+        let home = &*home;
+        match method {
+            Method::ChannelOpen(_) => {
+                Err(Failure::new(ReplyCode::ChannelError, "second 'channel.open' seen", method.ids()))
+            }
+            Method::ChannelClose(_) => {
+                self.end_channel(number);
+                self.channels.remove(&number);
+                self.carry_out_effects();
+                self.outbox.send_method(number, ChannelCloseOk);
+                Ok(())
+            }
+            Method::ChannelFlow(flow) if flow.active => {
+                self.outbox.send_method(number, ChannelFlowOk { active: true });
+                Ok(())
+            }
+            Method::ChannelFlow(_) => Err(Failure::new(ReplyCode::NotImplemented, "active=false", method.ids())),
+            // Answers to what the server may have sent.
+            Method::ChannelFlowOk(_) | Method::BasicCancelOk(_) => Ok(()),
+            Method::AccessRequest(_) => {
+                self.outbox.send_method(number, AccessRequestOk { ticket: 1 });
+                Ok(())
+            }
+            Method::ConfirmSelect(select) => self.confirm_select(number, select.nowait, method.ids()),
+            _ => self.topology_or_basic_method(number, home, method),
+        }
+    }
+
+    fn topology_or_basic_method(&mut self, number: u16, home: &Home, method: &Method<'_>) -> Result<(), Failure> {
+        match method {
+            Method::ExchangeDeclare(_)
+            | Method::ExchangeDelete(_)
+            | Method::ExchangeBind(_)
+            | Method::ExchangeUnbind(_) => self.exchange_method(number, home, method),
+            Method::QueueDeclare(_)
+            | Method::QueueBind(_)
+            | Method::QueueUnbind(_)
+            | Method::QueuePurge(_)
+            | Method::QueueDelete(_) => self.queue_method(number, home, method),
+            Method::BasicQos(_)
+            | Method::BasicConsume(_)
+            | Method::BasicCancel(_)
+            | Method::BasicGet(_)
+            | Method::BasicRecover(_)
+            | Method::BasicRecoverAsync(_) => self.basic_method(number, home, method),
+            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => self.tx_method(number, home, method),
+            _ => Err(Failure::new(ReplyCode::CommandInvalid, "unimplemented method", method.ids())),
+        }
+    }
+
+    fn is_open(&self, number: u16) -> bool {
+        self.channels.get(&number).is_some_and(|channel| !channel.closing)
+    }
+
+    fn confirm_select(&mut self, number: u16, nowait: bool, ids: (u16, u16)) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        match channel.mode {
+            Mode::Transaction(_) => {
+                return Err(Failure::new(ReplyCode::PreconditionFailed, "cannot switch from tx to confirm mode", ids));
+            }
+            Mode::Plain => channel.mode = Mode::Confirm(0),
+            Mode::Confirm(_) => {}
+        }
+        self.reply(number, nowait, ConfirmSelectOk);
+        Ok(())
+    }
+
+    /// Answers a method, unless the client does not want it.
+    pub(crate) fn reply<'m>(&self, number: u16, nowait: bool, method: impl Into<Method<'m>>) {
+        if !nowait {
+            self.outbox.send_method(number, method);
+        }
+    }
+
+    /// Closes a channel for a failure: first its consumers and deliveries, then the word to the client.
+    pub(crate) fn close_channel(&mut self, number: u16, close: &Close) {
+        if !self.is_open(number) {
+            return;
+        }
+        self.end_channel(number);
+        self.carry_out_effects();
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.closing = true;
+            channel.assembly = Assembly::Method;
+            channel.mode = Mode::Plain;
+        }
+        let text = close.reply_text();
+        let method = ChannelClose {
+            reply_code: close.code.code(),
+            reply_text: &text,
+            class_id: close.ids.0,
+            method_id: close.ids.1,
+        };
+        self.outbox.send_method(number, method);
+    }
+
+    /// Takes a channel's consumers out of their queues and puts its deliveries back, in this order.
+    pub(crate) fn end_channel(&mut self, number: u16) {
+        self.end_consumers(number);
+        self.undo_transaction(number);
+        let settlements = self.take_all_unacked(number);
+        self.outbox.lock().channels.remove(&number);
+        self.settle(settlements);
+    }
+
+    pub(crate) fn end_consumers(&mut self, number: u16) {
+        let consumers = match self.outbox.lock().channels.get_mut(&number) {
+            Some(channel) => std::mem::take(&mut channel.consumers),
+            None => return,
+        };
+        for home in consumers.into_values() {
+            home.queue.remove_consumer(home.key, &mut self.effects);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What the server tells its sessions.
+
+use leveret_codec::table::{FieldTable, FieldValue};
+
+/// Settings of all sessions of a broker.
+pub struct SessionConfig {
+    /// Highest channel number offered; 0 is no limit.
+    pub channel_max: u16,
+    /// Largest frame offered, in bytes.
+    pub frame_max: u32,
+    /// Heartbeat interval offered, in seconds.
+    pub heartbeat_s: u16,
+    /// Largest body, in bytes.
+    pub message_bytes_max: u64,
+    /// Most consumers of a channel; 0 is no limit.
+    pub consumers_a_channel_max: usize,
+    /// What connection.start tells about the server.
+    pub server_properties: FieldTable,
+    /// Source of 16 random bytes.
+    pub random: fn() -> [u8; 16],
+}
+
+impl std::fmt::Debug for SessionConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionConfig").field("frame_max", &self.frame_max).finish_non_exhaustive()
+    }
+}
+
+/// The version of RabbitMQ whose behaviour this is: clients branch on it.
+pub const RABBITMQ_VERSION: &str = "4.2.1";
+
+/// SASL mechanisms, as connection.start lists them.
+pub(crate) const MECHANISMS: &str = "PLAIN AMQPLAIN ANONYMOUS";
+
+impl SessionConfig {
+    /// RabbitMQ's defaults. `random` gives the bytes for generated names.
+    #[must_use]
+    pub fn new(cluster_name: &str, random: fn() -> [u8; 16]) -> Self {
+        Self {
+            channel_max: 2047,
+            frame_max: 131_072,
+            heartbeat_s: 60,
+            message_bytes_max: 128 * 1024 * 1024,
+            consumers_a_channel_max: 0,
+            server_properties: server_properties(cluster_name),
+            random,
+        }
+    }
+}
+
+fn server_properties(cluster_name: &str) -> FieldTable {
+    let text = |text: &str| FieldValue::LongStr(text.as_bytes().into());
+    let mut capabilities = FieldTable::default();
+    for capability in [
+        "publisher_confirms",
+        "exchange_exchange_bindings",
+        "basic.nack",
+        "consumer_cancel_notify",
+        "connection.blocked",
+        "consumer_priorities",
+        "authentication_failure_close",
+        "per_consumer_qos",
+        "direct_reply_to",
+    ] {
+        capabilities.push(capability.as_bytes(), FieldValue::Bool(true));
+    }
+    let mut properties = FieldTable::default();
+    properties.push(&b"capabilities"[..], FieldValue::Table(capabilities));
+    properties.push(&b"cluster_name"[..], text(cluster_name));
+    properties.push(&b"copyright"[..], text("The Leveret authors"));
+    properties.push(&b"information"[..], text("Licensed under the Apache License 2.0"));
+    properties.push(&b"platform"[..], text("Rust"));
+    properties.push(&b"product"[..], text("RabbitMQ"));
+    properties.push(&b"product_name"[..], text("Leveret"));
+    properties.push(&b"product_version"[..], text(env!("CARGO_PKG_VERSION")));
+    properties.push(&b"version"[..], text(RABBITMQ_VERSION));
+    properties
+}

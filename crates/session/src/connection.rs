@@ -1,0 +1,430 @@
+//! The machine of one connection: bytes in, engine calls and an outbox out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use leveret_codec::frame::{Frame, FrameError, FrameKind, split_frame};
+use leveret_codec::limits::FRAME_OVERHEAD;
+use leveret_codec::method::{ConnectionClose, ConnectionCloseOk, Method, MethodError};
+use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::broker::Broker;
+use leveret_engine::effects::Effects;
+use leveret_engine::names::ConnectionId;
+use leveret_engine::queue::Queue;
+use leveret_engine::user::User;
+use leveret_engine::vhost::Vhost;
+
+use crate::batch::Batch;
+use crate::channel::Channel;
+use crate::config::SessionConfig;
+use crate::error::{Close, Failure};
+use crate::limits::{
+    BATCH_BYTES_MAX, CLOSE_OK_PATIENCE, HANDSHAKE_PATIENCE, PRE_TUNE_FRAME_BYTES_MAX, REFUSED_PATIENCE,
+};
+use crate::outbox::Outbox;
+use crate::route_cache::RouteCache;
+
+/// One connection.
+pub struct Connection {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) config: Arc<SessionConfig>,
+    pub(crate) id: ConnectionId,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) peer_is_loopback: bool,
+    pub(crate) state: State,
+    pub(crate) client: Client,
+    /// Who is logged in, before a vhost is chosen.
+    pub(crate) user: Option<Arc<User>>,
+    /// User and vhost, once open.
+    pub(crate) home: Option<Arc<Home>>,
+    pub(crate) tuned: Tuned,
+    pub(crate) channels: HashMap<u16, Channel, RandomState>,
+    pub(crate) owned_queues: Vec<Arc<Queue>>,
+    pub(crate) routes: RouteCache,
+    pub(crate) effects: Effects,
+}
+
+/// Whose connection it is, and where.
+pub(crate) struct Home {
+    pub(crate) user: Arc<User>,
+    pub(crate) vhost: Arc<Vhost>,
+}
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The protocol header comes next.
+    Header,
+    /// connection.start is sent.
+    Starting,
+    /// connection.tune is sent.
+    Tuning,
+    /// tune-ok has come.
+    Opening,
+    Running,
+    /// The server has sent connection.close and waits for close-ok.
+    Closing,
+    /// What comes is not read any more; the socket is closed after a while.
+    Refused,
+    /// All is said: the socket is closed once it is written.
+    Done,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Header => "handshake",
+            Self::Starting => "starting",
+            Self::Tuning => "tuning",
+            Self::Opening => "opening",
+            Self::Running => "running",
+            Self::Closing | Self::Refused => "closing",
+            Self::Done => "closed",
+        }
+    }
+}
+
+/// What the client said that it can do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Client {
+    pub(crate) consumer_cancel_notify: bool,
+    pub(crate) authentication_failure_close: bool,
+}
+
+/// What was agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tuned {
+    pub(crate) channel_max: u16,
+    pub(crate) frame_max: usize,
+    pub(crate) heartbeat_s: u16,
+}
+
+/// How long the server may wait for the client before it closes the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as heartbeats come, each of so many seconds; 0 for ever.
+    Endless {
+        /// The interval.
+        heartbeat_s: u16,
+    },
+    /// So long, counted from when this was first the answer.
+    Until(Duration),
+    /// No longer.
+    Over,
+}
+
+/// Where a frame lies in a chunk.
+#[derive(Clone, Copy)]
+pub(crate) struct FrameSpan {
+    pub(crate) kind: FrameKind,
+    pub(crate) channel: u16,
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+}
+
+impl FrameSpan {
+    pub(crate) fn payload<'c>(&self, chunk: &'c Bytes) -> &'c [u8] {
+        chunk.get(self.start..self.start + self.len).unwrap_or_default()
+    }
+}
+
+/// The frames of one read, and how far they are worked off.
+pub(crate) struct Frames<'c> {
+    pub(crate) chunk: &'c Bytes,
+    pub(crate) spans: &'c [FrameSpan],
+    pub(crate) next: usize,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id).field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// A connection whose peer has not said anything yet.
+    #[must_use]
+    pub fn new(broker: &Arc<Broker>, config: &Arc<SessionConfig>, id: ConnectionId, peer_is_loopback: bool) -> Self {
+        let frame_max = config.frame_max as usize;
+        Self {
+            broker: Arc::clone(broker),
+            config: Arc::clone(config),
+            id,
+            outbox: Arc::new(Outbox::new(Arc::clone(&broker.journal), frame_max)),
+            peer_is_loopback,
+            state: State::Header,
+            client: Client::default(),
+            user: None,
+            home: None,
+            tuned: Tuned { channel_max: 0, frame_max: PRE_TUNE_FRAME_BYTES_MAX, heartbeat_s: 0 },
+            channels: HashMap::default(),
+            owned_queues: Vec::new(),
+            routes: RouteCache::default(),
+            effects: Effects::default(),
+        }
+    }
+
+    /// What it has to send.
+    #[must_use]
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// How long to wait for the client.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        match self.state {
+            State::Header | State::Starting | State::Tuning | State::Opening => Patience::Until(HANDSHAKE_PATIENCE),
+            State::Running => Patience::Endless { heartbeat_s: self.tuned.heartbeat_s },
+            State::Closing => Patience::Until(match self.tuned.heartbeat_s {
+                0 => CLOSE_OK_PATIENCE,
+                heartbeat_s => CLOSE_OK_PATIENCE.min(Duration::from_secs(heartbeat_s.into())),
+            }),
+            State::Refused => Patience::Until(REFUSED_PATIENCE),
+            State::Done => Patience::Over,
+        }
+    }
+
+    /// Works off the whole frames at the beginning of `input`, at most a batch, and takes them out of it. Says whether there
+    /// may be more to work off without reading.
+    pub fn feed(&mut self, input: &mut BytesMut) -> bool {
+        match self.state {
+            State::Refused | State::Done => {
+                input.clear();
+                return false;
+            }
+            State::Header => return self.protocol_header(input),
+            _ => {}
+        }
+        let mut spans = Vec::new();
+        let (len, error) = self.scan(input, &mut spans);
+        let more = len > 0;
+        let chunk = input.split_to(len).freeze();
+        self.work_off(&mut Frames { chunk: &chunk, spans: &spans, next: 0 });
+        if let Some(error) = error.filter(|_| self.state != State::Closing || !more) {
+            self.frame_error(&error);
+        }
+        more && !matches!(self.state, State::Refused | State::Done)
+    }
+
+    /// Bytes that `input` should have room for: those of the frame that it begins with.
+    #[must_use]
+    pub fn wanted_bytes(input: &[u8], known_max: usize) -> usize {
+        match input.get(3..7) {
+            Some(&[a, b, c, d]) => (u32::from_be_bytes([a, b, c, d]) as usize + FRAME_OVERHEAD).min(known_max),
+            _ => 0,
+        }
+    }
+
+    /// Largest frame that the client may send.
+    #[must_use]
+    pub fn frame_bytes_max(&self) -> usize {
+        self.tuned.frame_max + FRAME_OVERHEAD
+    }
+
+    /// Finds whole frames: one at a time until the connection is open, since what a frame may be changes with each.
+    fn scan(&self, input: &[u8], spans: &mut Vec<FrameSpan>) -> (usize, Option<FrameError>) {
+        let frames_max = if self.state == State::Running { usize::MAX } else { 1 };
+        let payload_max = self.tuned.frame_max - FRAME_OVERHEAD;
+        let mut at = 0;
+        while spans.len() < frames_max && at < BATCH_BYTES_MAX {
+            match split_frame(input.get(at..).unwrap_or_default(), payload_max) {
+                Ok(Some(Frame { kind, channel, payload })) => {
+                    spans.push(FrameSpan { kind, channel, start: at + 7, len: payload.len() });
+                    at += payload.len() + FRAME_OVERHEAD;
+                }
+                Ok(None) => break,
+                Err(error) => return (at, Some(error)),
+            }
+        }
+        (at, None)
+    }
+
+    fn work_off(&mut self, frames: &mut Frames<'_>) {
+        let mut batch = Batch::default();
+        while let Some(span) = frames.spans.get(frames.next).copied() {
+            frames.next += 1;
+            if let Err(failure) = self.frame(span, frames, &mut batch) {
+                self.flush(&mut batch);
+                self.fail(span.channel, failure);
+            }
+        }
+        self.flush(&mut batch);
+    }
+
+    fn frame<'c>(&mut self, span: FrameSpan, frames: &mut Frames<'c>, batch: &mut Batch<'c>) -> Result<(), Failure> {
+        match self.state {
+            State::Running if span.channel != 0 => self.channel_frame(span, frames, batch),
+            State::Closing => {
+                self.frame_while_closing(span.payload(frames.chunk), span);
+                Ok(())
+            }
+            State::Refused | State::Done => Ok(()),
+            _ => {
+                let payload = span.payload(frames.chunk);
+                let frame = Frame { kind: span.kind, channel: span.channel, payload };
+                match span.kind {
+                    FrameKind::Heartbeat if span.channel == 0 => Ok(()),
+                    FrameKind::Method if span.channel == 0 => {
+                        self.flush(batch);
+                        let method = decode(payload)?;
+                        self.connection_method(&method)
+                    }
+                    _ => Err(unexpected_frame(&frame)),
+                }
+            }
+        }
+    }
+
+    /// After connection.close was sent only its answer counts, or a close that crossed it.
+    fn frame_while_closing(&mut self, payload: &[u8], span: FrameSpan) {
+        if span.kind != FrameKind::Method || span.channel != 0 {
+            return;
+        }
+        match Method::decode(payload) {
+            Ok(Method::ConnectionCloseOk(_)) => self.finish(),
+            Ok(Method::ConnectionClose(_)) => self.outbox.send_method(0, ConnectionCloseOk),
+            _ => {}
+        }
+    }
+
+    fn connection_method(&mut self, method: &Method<'_>) -> Result<(), Failure> {
+        match (self.state, method) {
+            (_, Method::ConnectionClose(_)) => {
+                self.clean_up();
+                self.outbox.send_method(0, ConnectionCloseOk);
+                self.finish();
+                Ok(())
+            }
+            (State::Starting, Method::ConnectionStartOk(start_ok)) => self.start_ok(start_ok, method.ids()),
+            (State::Tuning, Method::ConnectionTuneOk(tune_ok)) => self.tune_ok(*tune_ok, method.ids()),
+            (State::Opening, Method::ConnectionOpen(open)) => self.open(open, method.ids()),
+            (State::Running, Method::ConnectionUpdateSecret(_)) => {
+                // Passwords of the broker's own users do not expire: a new one is taken note of and changes nothing.
+                self.outbox.send_method(0, leveret_codec::method::ConnectionUpdateSecretOk);
+                Ok(())
+            }
+            (state, _) => {
+                let text = format!("unexpected method in connection state {}", state.name());
+                Err(Failure::new(ReplyCode::ChannelError, text, method.ids()))
+            }
+        }
+    }
+
+    /// Does what a failure asks for.
+    pub(crate) fn fail(&mut self, channel: u16, failure: Failure) {
+        match failure {
+            Failure::Channel(close) if channel != 0 => self.close_channel(channel, &close),
+            Failure::Channel(close) | Failure::Connection(close) => self.close(&close, State::Closing),
+            Failure::Fatal(close) => self.close(&close, State::Refused),
+        }
+    }
+
+    fn frame_error(&mut self, error: &FrameError) {
+        let text = error.to_string();
+        let failure = match error {
+            FrameError::UnknownType { .. } => Failure::frame(ReplyCode::FrameError, text),
+            _ => Failure::Fatal(Close { code: ReplyCode::FrameError, text, ids: (0, 0) }),
+        };
+        // Whatever is said of it, where the next frame begins is not known any more.
+        match failure {
+            Failure::Connection(close) => self.fail(0, Failure::Fatal(close)),
+            failure => self.fail(0, failure),
+        }
+    }
+
+    fn close(&mut self, close: &Close, next: State) {
+        if matches!(self.state, State::Closing | State::Refused | State::Done) {
+            return;
+        }
+        self.clean_up();
+        let said = match self.state {
+            State::Header | State::Starting => false,
+            State::Tuning | State::Opening | State::Running => true,
+            State::Closing | State::Refused | State::Done => return,
+        };
+        // Before there is a user nothing is explained to the peer.
+        if said {
+            self.send_close(close);
+        }
+        self.state = if said { next } else { State::Refused };
+    }
+
+    pub(crate) fn send_close(&self, close: &Close) {
+        let text = close.reply_text();
+        self.outbox.send_method(
+            0,
+            ConnectionClose {
+                reply_code: close.code.code(),
+                reply_text: &text,
+                class_id: close.ids.0,
+                method_id: close.ids.1,
+            },
+        );
+    }
+
+    /// Closes the connection from the server's side (320), as on shutdown or by an operator.
+    pub fn force_close(&mut self, reason: &str) {
+        let close = Close { code: ReplyCode::ConnectionForced, text: reason.to_owned(), ids: (0, 0) };
+        self.close(&close, State::Closing);
+        if self.state == State::Refused {
+            self.finish();
+        }
+    }
+
+    /// The socket is gone.
+    pub fn disconnected(&mut self) {
+        self.clean_up();
+        self.state = State::Done;
+        self.outbox.close();
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.state = State::Done;
+        self.outbox.finish();
+    }
+
+    /// Ends the channels and deletes the exclusive queues.
+    fn clean_up(&mut self) {
+        let numbers: Vec<u16> = self.channels.keys().copied().collect();
+        // All consumers first: what one channel gives back should not go to another that is about to end.
+        for number in &numbers {
+            self.end_consumers(*number);
+        }
+        for number in numbers {
+            self.end_channel(number);
+            self.channels.remove(&number);
+        }
+        if let Some(home) = self.home.clone() {
+            for queue in std::mem::take(&mut self.owned_queues) {
+                home.vhost.delete_owned_queue(&queue, &mut self.effects);
+            }
+        }
+        self.carry_out_effects();
+    }
+}
+
+/// Decodes a method frame's payload.
+pub(crate) fn decode(payload: &[u8]) -> Result<Method<'_>, Failure> {
+    Method::decode(payload).map_err(|error| match error {
+        MethodError::Unknown { class_id, method_id } => {
+            Failure::new(ReplyCode::CommandInvalid, "unimplemented method", (class_id, method_id))
+        }
+        MethodError::Malformed => cannot_decode(payload),
+        MethodError::NotUtf8 => Failure::frame(ReplyCode::FrameError, "Malformed UTF-8 in shortstr"),
+    })
+}
+
+/// The refusal of something that cannot be read.
+pub(crate) fn cannot_decode(payload: &[u8]) -> Failure {
+    let text = format!("cannot decode {}", leveret_codec::erlang::Binary(payload));
+    Failure::frame(ReplyCode::FrameError, text)
+}
+
+/// The refusal of a frame that has no place where it came.
+pub(crate) fn unexpected_frame(frame: &Frame<'_>) -> Failure {
+    Failure::frame(ReplyCode::UnexpectedFrame, frame.describe().to_string())
+}

@@ -1,0 +1,93 @@
+//! Heartbeats of one connection, by counts of bytes and ticks of a clock that the server has (behaviour: RabbitMQ's: send
+//! after half an interval of silence, give up after two intervals without a byte).
+
+/// What a tick asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// Nothing.
+    Nothing,
+    /// Send a heartbeat frame.
+    Send,
+    /// The peer is gone: drop the connection.
+    PeerGone,
+}
+
+/// The state of both directions. A new one starts when tuning is done.
+#[derive(Debug)]
+pub struct Heartbeat {
+    interval_ms: u64,
+    sent_bytes: u64,
+    next_send_ms: u64,
+    received_bytes: u64,
+    next_receive_ms: u64,
+    silent_intervals: u32,
+}
+
+impl Heartbeat {
+    /// Heartbeats each `interval_s` seconds from `now_ms` on; none for 0.
+    #[must_use]
+    pub fn new(interval_s: u16, now_ms: u64) -> Option<Self> {
+        let interval_ms = u64::from(interval_s) * 1000;
+        (interval_ms > 0).then(|| Self {
+            interval_ms,
+            sent_bytes: 0,
+            next_send_ms: now_ms + interval_ms / 2,
+            received_bytes: 0,
+            next_receive_ms: now_ms + interval_ms,
+            silent_intervals: 0,
+        })
+    }
+
+    /// What to do at `now_ms`, when so many bytes have been sent and received since the connection began.
+    pub fn tick(&mut self, now_ms: u64, sent_bytes: u64, received_bytes: u64) -> Beat {
+        if now_ms >= self.next_receive_ms {
+            self.next_receive_ms = now_ms + self.interval_ms;
+            if received_bytes == self.received_bytes {
+                self.silent_intervals += 1;
+            } else {
+                self.silent_intervals = 0;
+            }
+            self.received_bytes = received_bytes;
+            if self.silent_intervals >= 2 {
+                return Beat::PeerGone;
+            }
+        }
+        if now_ms >= self.next_send_ms {
+            self.next_send_ms = now_ms + self.interval_ms / 2;
+            let silent = sent_bytes == self.sent_bytes;
+            self.sent_bytes = sent_bytes;
+            if silent {
+                return Beat::Send;
+            }
+        }
+        Beat::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sends_after_half_an_interval_of_silence() {
+        let mut beat = Heartbeat::new(10, 0).unwrap();
+        assert_eq!(beat.tick(4_999, 0, 0), Beat::Nothing);
+        assert_eq!(beat.tick(5_000, 0, 0), Beat::Send);
+        assert_eq!(beat.tick(9_000, 8, 0), Beat::Nothing);
+        assert_eq!(beat.tick(10_000, 9, 1), Beat::Nothing);
+        assert_eq!(beat.tick(15_000, 9, 2), Beat::Send);
+    }
+
+    #[test]
+    fn gives_up_after_two_silent_intervals() {
+        let mut beat = Heartbeat::new(1, 0).unwrap();
+        assert_ne!(beat.tick(1_000, 1, 5), Beat::PeerGone);
+        assert_ne!(beat.tick(2_000, 2, 5), Beat::PeerGone);
+        assert_eq!(beat.tick(3_000, 3, 5), Beat::PeerGone);
+    }
+
+    #[test]
+    fn zero_disables() {
+        assert!(Heartbeat::new(0, 0).is_none());
+    }
+}

@@ -1,0 +1,330 @@
+//! What a connection has to send, and what it remembers of its deliveries: one lock for both.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use atomic_waker::AtomicWaker;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use leveret_codec::frame::{FrameKind, begin_frame, end_frame};
+use leveret_codec::method::Method;
+use leveret_engine::effects::Effects;
+use leveret_engine::journal::{DurableWaiter, Journal, Lsn};
+use leveret_engine::limits::{OUTLET_FULL_BYTES, OUTLET_ROOM_BYTES};
+use leveret_engine::names::{ConsumerKey, Name};
+use leveret_engine::outlet::Parked;
+use leveret_engine::queue::Queue;
+use parking_lot::{Mutex, MutexGuard};
+use slab::Slab;
+
+use crate::confirm::Confirms;
+pub use crate::encode::OutBuffer;
+use crate::unacked::{Unacked, UnackedList};
+
+/// The outgoing side of a connection, shared by its reader, its writer and the queues it consumes from.
+pub struct Outbox {
+    state: Mutex<OutState>,
+    /// Bytes in the buffer, to be read without the lock.
+    waiting_bytes: AtomicUsize,
+    frame_max: AtomicUsize,
+    writer: AtomicWaker,
+    journal: Arc<dyn Journal>,
+}
+
+#[derive(Default)]
+pub(crate) struct OutState {
+    pub(crate) buffer: OutBuffer,
+    /// An empty buffer with room, left by the writer.
+    spare: OutBuffer,
+    pub(crate) channels: HashMap<u16, OutChannel, RandomState>,
+    /// Consumers that wait until the buffer is written.
+    parked: Vec<Parked>,
+    /// Channels with confirms to send.
+    confirming: Vec<u16>,
+    /// The writer has been woken, or will be at the end of a batch.
+    notified: bool,
+    /// Nothing comes after what is in the buffer.
+    finished: bool,
+    /// The socket is gone.
+    closed: bool,
+}
+
+/// The outgoing side of a channel.
+#[derive(Default)]
+pub(crate) struct OutChannel {
+    /// The last delivery tag given.
+    last_tag: u64,
+    pub(crate) unacked: UnackedList,
+    /// Consumers by tag.
+    pub(crate) consumers: HashMap<Name, ConsumerHome, RandomState>,
+    /// Queues that unacknowledged deliveries came from.
+    queues: Slab<QueueUse>,
+    pub(crate) confirms: Confirms,
+    confirming: bool,
+    /// Consumers that wait for the channel-wide limit.
+    pub(crate) parked: Vec<Parked>,
+    /// The client wants to hear when the broker ends a consumer.
+    pub(crate) cancel_notify: bool,
+}
+
+/// Where a consumer lives.
+#[derive(Clone)]
+pub(crate) struct ConsumerHome {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) key: ConsumerKey,
+}
+
+/// A queue and how many unacknowledged deliveries came from it.
+struct QueueUse {
+    queue: Arc<Queue>,
+    uses: usize,
+}
+
+impl OutChannel {
+    pub(crate) fn new(cancel_notify: bool) -> Self {
+        Self { cancel_notify, ..Self::default() }
+    }
+
+    pub(crate) fn next_tag(&mut self) -> u64 {
+        self.last_tag += 1;
+        self.last_tag
+    }
+
+    /// The place of `queue` in the list, for `uses` more deliveries.
+    pub(crate) fn use_queue(&mut self, queue: &Arc<Queue>, uses: usize) -> u32 {
+        let known = self.queues.iter_mut().find(|(_, known)| known.queue.id == queue.id);
+        let place = match known {
+            Some((place, known)) => {
+                known.uses += uses;
+                place
+            }
+            None => self.queues.insert(QueueUse { queue: Arc::clone(queue), uses }),
+        };
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    /// The queue that `unacked` came from, which is used once less.
+    pub(crate) fn release_queue(&mut self, unacked: &Unacked) -> Option<Arc<Queue>> {
+        let place = unacked.queue as usize;
+        let found = self.queues.get_mut(place)?;
+        found.uses -= 1;
+        if found.uses == 0 {
+            return self.queues.try_remove(place).map(|found| found.queue);
+        }
+        Some(Arc::clone(&found.queue))
+    }
+}
+
+/// What the writer has to do after writing what it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Come again.
+    More,
+    /// Close the socket.
+    Finish,
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").field("waiting_bytes", &self.waiting_bytes).finish_non_exhaustive()
+    }
+}
+
+impl Outbox {
+    /// An empty outbox.
+    #[must_use]
+    pub fn new(journal: Arc<dyn Journal>, frame_max: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            waiting_bytes: AtomicUsize::new(0),
+            frame_max: AtomicUsize::new(frame_max),
+            writer: AtomicWaker::new(),
+            journal,
+        }
+    }
+
+    pub(crate) fn set_frame_max(&self, bytes: usize) {
+        self.frame_max.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn frame_max(&self) -> usize {
+        self.frame_max.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, OutState> {
+        self.state.lock()
+    }
+
+    /// Publishes the state's size, and says whether the writer has to be woken for what was added.
+    pub(crate) fn added(&self, state: &mut OutState) -> bool {
+        self.waiting_bytes.store(state.buffer.len(), Ordering::Relaxed);
+        !std::mem::replace(&mut state.notified, true)
+    }
+
+    /// Wakes the writer.
+    pub fn wake(&self) {
+        self.writer.wake();
+    }
+
+    /// Appends frames made by `write`.
+    pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.lock();
+        write(state.buffer.buffer());
+        let wake = self.added(&mut state);
+        drop(state);
+        if wake {
+            self.wake();
+        }
+    }
+
+    /// Appends a method frame.
+    pub(crate) fn send_method<'m>(&self, channel: u16, method: impl Into<Method<'m>>) {
+        let method = method.into();
+        self.send(|out| method.write_frame(channel, out));
+    }
+
+    /// Appends a heartbeat.
+    pub fn send_heartbeat(&self) {
+        self.send(|out| {
+            let start = begin_frame(out, FrameKind::Heartbeat, 0);
+            end_frame(out, start);
+        });
+    }
+
+    /// Bytes waiting to be written.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that deliveries may still take.
+    pub(crate) fn room_bytes(&self) -> usize {
+        OUTLET_FULL_BYTES.saturating_sub(self.waiting_bytes())
+    }
+
+    /// Keeps a consumer that found the outbox full; false when there is room by now.
+    pub(crate) fn park_until_written(&self, parked: &Parked) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return true;
+        }
+        if state.buffer.len() < OUTLET_ROOM_BYTES {
+            return false;
+        }
+        state.parked.push(parked.clone());
+        true
+    }
+
+    /// All publishes of a channel up to `seq` are done, and durable at `lsn`.
+    pub(crate) fn confirm(&self, channel: u16, seq: u64, lsn: Lsn) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Some(out) = state.channels.get_mut(&channel) else { return };
+        out.confirms.push(seq, lsn);
+        if !std::mem::replace(&mut out.confirming, true) {
+            state.confirming.push(channel);
+        }
+        if self.added(state) {
+            self.wake();
+        }
+    }
+
+    /// Nothing will be added: the writer closes the socket after what is there.
+    pub fn finish(&self) {
+        let mut state = self.lock();
+        state.finished = true;
+        state.notified = true;
+        drop(state);
+        self.wake();
+    }
+
+    /// The socket is gone: what is there is dropped, parked consumers are forgotten.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.finished = true;
+        state.buffer = OutBuffer::default();
+        state.spare = OutBuffer::default();
+        state.parked = Vec::new();
+        drop(state);
+        self.wake();
+    }
+
+    /// Swaps what is to be written into `out`, whose content was written. Ready when there is something to write or the
+    /// outbox is finished; else the context's task is woken later.
+    pub fn poll_take(self: &Arc<Self>, context: &mut Context<'_>, out: &mut OutBuffer) -> Poll<Next> {
+        out.clear();
+        self.writer.register(context.waker());
+        let mut state = self.lock();
+        self.add_confirms(&mut state);
+        state.notified = false;
+        if state.buffer.is_empty() {
+            if state.finished {
+                return Poll::Ready(Next::Finish);
+            }
+            if state.spare.capacity() == 0 {
+                std::mem::swap(&mut state.spare, out);
+            }
+            return Poll::Pending;
+        }
+        if out.capacity() == 0 {
+            std::mem::swap(&mut state.spare, out);
+        }
+        std::mem::swap(&mut state.buffer, out);
+        self.waiting_bytes.store(0, Ordering::Relaxed);
+        Poll::Ready(if state.finished { Next::Finish } else { Next::More })
+    }
+
+    /// Consumers that had found the outbox full are let go on. The writer calls it after it took what was there.
+    pub fn resume_parked(&self, effects: &mut Effects) {
+        let parked = {
+            let mut state = self.lock();
+            if state.parked.is_empty() {
+                return;
+            }
+            std::mem::take(&mut state.parked)
+        };
+        for parked in parked {
+            parked.queue.resume(parked.key, effects);
+        }
+        effects.carry_out();
+    }
+
+    fn add_confirms(self: &Arc<Self>, state: &mut OutState) {
+        if state.confirming.is_empty() {
+            return;
+        }
+        let durable = self.journal.durable();
+        for channel in std::mem::take(&mut state.confirming) {
+            let Some(out) = state.channels.get_mut(&channel) else { continue };
+            if let Some(ack) = out.confirms.pop(durable) {
+                Method::from(ack).write_frame(channel, state.buffer.buffer());
+            }
+            match out.confirms.next() {
+                None => out.confirming = false,
+                Some(lsn) => {
+                    state.confirming.push(channel);
+                    let waiter: Arc<dyn DurableWaiter> = Arc::<Self>::clone(self);
+                    self.journal.when_durable(lsn, waiter);
+                }
+            }
+        }
+    }
+
+    /// Gives back room that an idle connection does not need. Called now and then.
+    pub fn shrink(&self) {
+        if let Some(mut state) = self.state.try_lock() {
+            state.spare = OutBuffer::default();
+            if state.buffer.is_empty() {
+                state.buffer = OutBuffer::default();
+            }
+        }
+    }
+}
+
+impl DurableWaiter for Outbox {
+    fn durable(&self) {
+        self.wake();
+    }
+}

@@ -1,0 +1,84 @@
+//! A channel as the queues see it.
+
+use std::sync::Arc;
+
+use leveret_codec::method::{BasicCancel, Method};
+use leveret_engine::limits::OUTLET_FULL_BYTES;
+use leveret_engine::names::Name;
+use leveret_engine::outlet::{ChannelLimit, Delivering, DeliveryBatch, Outlet, ParkReason, Parked};
+
+use crate::encode::deliver_frame;
+use crate::outbox::Outbox;
+use crate::unacked::Unacked;
+
+/// Where a channel's deliveries go.
+#[derive(Debug)]
+pub(crate) struct ChannelOutlet {
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) channel: u16,
+    pub(crate) limit: Arc<ChannelLimit>,
+}
+
+impl Outlet for ChannelOutlet {
+    fn room_bytes(&self) -> usize {
+        self.outbox.room_bytes().min(OUTLET_FULL_BYTES)
+    }
+
+    fn deliver(&self, to: &Delivering<'_>, batch: DeliveryBatch<'_, '_>) -> bool {
+        let frame_max = self.outbox.frame_max();
+        let mut state = self.outbox.lock();
+        let state = &mut *state;
+        let Some(channel) = state.channels.get_mut(&self.channel) else { return false };
+        let buffer = &mut state.buffer;
+        let mut queue = None;
+        let mut uses = 0;
+        batch.for_each(|mut delivery| {
+            let tag = channel.next_tag();
+            if !to.no_ack {
+                uses += 1;
+                let queue = *queue.get_or_insert_with(|| channel.use_queue(to.queue, 0));
+                let (seq, message) = (delivery.seq, delivery.keep());
+                channel.unacked.push(tag, Unacked { queue, consumer: Some(to.key), seq, message });
+            }
+            let parts = delivery.parts();
+            deliver_frame(buffer.buffer(), self.channel, to.tag.as_bytes(), tag, delivery.redelivered, &parts);
+            buffer.content(self.channel, &parts, frame_max);
+        });
+        if uses > 0 {
+            channel.use_queue(to.queue, uses);
+        }
+        self.outbox.added(state)
+    }
+
+    fn cancelled(&self, tag: &Name) -> bool {
+        let mut state = self.outbox.lock();
+        let state = &mut *state;
+        let Some(channel) = state.channels.get_mut(&self.channel) else { return false };
+        channel.consumers.remove(tag);
+        if !channel.cancel_notify {
+            return false;
+        }
+        let cancel = BasicCancel { consumer_tag: tag, nowait: true };
+        Method::from(cancel).write_frame(self.channel, state.buffer.buffer());
+        self.outbox.added(state)
+    }
+
+    fn park(&self, parked: &Parked) -> bool {
+        match parked.reason {
+            ParkReason::OutletFull => self.outbox.park_until_written(parked),
+            ParkReason::ChannelLimit => {
+                let mut state = self.outbox.lock();
+                let Some(channel) = state.channels.get_mut(&self.channel) else { return true };
+                if self.limit.has_room() {
+                    return false;
+                }
+                channel.parked.push(parked.clone());
+                true
+            }
+        }
+    }
+
+    fn wake(&self) {
+        self.outbox.wake();
+    }
+}

@@ -1,0 +1,265 @@
+//! basic.publish: from frames to a message with a route, with all the checks in between.
+
+use bytes::{Bytes, BytesMut};
+use leveret_codec::content::ContentHeader;
+use leveret_codec::frame::FrameKind;
+use leveret_codec::method::BasicPublish;
+use leveret_codec::properties::{PropertiesRef, Property};
+use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::limits::SHARED_BODY_BYTES_MIN;
+use leveret_engine::message::{Incoming, Message};
+use leveret_engine::permission::{Resource, Verb};
+use leveret_engine::publish::{Publication, Route};
+
+use crate::batch::{Batch, PublishMeta};
+use crate::carbon_copy::{CarbonCopies, without_blind_copies};
+use crate::channel::{Assembly, Channel, Mode, PublishHead};
+use crate::connection::{Connection, FrameSpan, Frames, Home, cannot_decode};
+use crate::error::{Failure, Refused};
+use crate::publish_checks::{check_expiration, check_user_id};
+use crate::tx::HeldPublish;
+
+/// Class and method of basic.publish.
+const IDS: (u16, u16) = (60, 40);
+
+/// No body may be larger than this, whatever is configured.
+const BODY_BYTES_CAP: u64 = 512 * 1024 * 1024;
+
+/// The class of all content.
+const BASIC_CLASS: u16 = 60;
+
+/// A publish of which everything is there.
+struct Complete<'p> {
+    exchange: &'p [u8],
+    routing_key: &'p [u8],
+    properties: PropertiesRef<'p>,
+    mandatory: bool,
+}
+
+/// Where a message goes.
+struct Found {
+    route: Route,
+    /// It has a BCC header, which nobody may see.
+    blind_copies: bool,
+}
+
+impl Connection {
+    /// Takes a basic.publish. When its content lies in the same read it is taken from there; else it is put together.
+    pub(crate) fn publish<'c>(
+        &mut self,
+        number: u16,
+        publish: &BasicPublish<'c>,
+        frames: &mut Frames<'c>,
+        batch: &mut Batch<'c>,
+    ) -> Result<(), Failure> {
+        if publish.immediate {
+            return Err(Failure::new(ReplyCode::NotImplemented, "immediate=true", IDS));
+        }
+        let Some((properties, body)) = self.whole_content(number, frames) else {
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.assembly = Assembly::Header(PublishHead {
+                    exchange: publish.exchange.to_vec(),
+                    routing_key: publish.routing_key.to_vec(),
+                    mandatory: publish.mandatory,
+                });
+            }
+            return Ok(());
+        };
+        let bytes = body.payload(frames.chunk);
+        let shared = (body.len >= SHARED_BODY_BYTES_MIN).then(|| frames.chunk.slice(body.start..body.start + body.len));
+        let BasicPublish { exchange, routing_key, mandatory, .. } = *publish;
+        let complete = Complete { exchange, routing_key, properties, mandatory };
+        let message = Incoming::borrowed(exchange, routing_key, properties.as_bytes(), bytes, shared);
+        self.complete(number, &complete, message, batch)
+    }
+
+    /// Header and body of a publish whose method frame was just taken, when they are the next two frames and nothing is
+    /// wrong with them. Anything else goes frame by frame.
+    fn whole_content<'c>(&self, number: u16, frames: &mut Frames<'c>) -> Option<(PropertiesRef<'c>, FrameSpan)> {
+        let header = frames.spans.get(frames.next).filter(|span| span.is(FrameKind::Header, number))?;
+        let content = ContentHeader::parse(header.payload(frames.chunk)).ok()?;
+        if content.class_id != BASIC_CLASS || content.weight != 0 {
+            return None;
+        }
+        if content.body_size == 0 {
+            frames.next += 1;
+            return Some((content.properties, FrameSpan { kind: FrameKind::Body, len: 0, ..*header }));
+        }
+        let body = frames.spans.get(frames.next + 1).filter(|span| span.is(FrameKind::Body, number))?;
+        if body.len as u64 != content.body_size || content.body_size > self.config.message_bytes_max {
+            return None;
+        }
+        frames.next += 2;
+        Some((content.properties, *body))
+    }
+
+    /// Takes the frame after a publish: it has to be a content header.
+    pub(crate) fn header_frame(
+        &mut self,
+        span: FrameSpan,
+        payload: &[u8],
+        batch: &mut Batch<'_>,
+    ) -> Result<(), Failure> {
+        let unexpected = |got: &str| {
+            let text = format!("expected content header for class {BASIC_CLASS}, got {got} instead");
+            Failure::new(ReplyCode::UnexpectedFrame, text, IDS)
+        };
+        let prefix = match span.kind {
+            FrameKind::Header => ContentHeader::parse_prefix(payload).map_err(|_| cannot_decode(payload))?,
+            _ => return Err(unexpected("non content header frame")),
+        };
+        if prefix.class_id != BASIC_CLASS {
+            return Err(unexpected(&format!("one for class {}", prefix.class_id)));
+        }
+        if prefix.weight != 0 {
+            return Err(unexpected("non content header frame"));
+        }
+        self.check_size(prefix.body_size)?;
+        let properties = prefix.parse_properties().map_err(|_| cannot_decode(payload))?.properties;
+        let Some(channel) = self.channels.get_mut(&span.channel) else { return Ok(()) };
+        let Assembly::Header(head) = std::mem::replace(&mut channel.assembly, Assembly::Method) else {
+            return Ok(());
+        };
+        // The cap fits any address space.
+        let body_len = usize::try_from(prefix.body_size).unwrap_or(usize::MAX);
+        let properties = properties.as_bytes().to_vec();
+        channel.assembly = Assembly::Body { head, properties, body: BytesMut::new(), body_len };
+        if body_len == 0 {
+            return self.assembled(span.channel, batch);
+        }
+        Ok(())
+    }
+
+    /// Judges the announced size of a body, before a byte of it is kept.
+    fn check_size(&self, size: u64) -> Result<(), Failure> {
+        if size > BODY_BYTES_CAP {
+            let text = format!("content body size {size} exceeds maximum allowed size {BODY_BYTES_CAP}");
+            return Err(Failure::frame(ReplyCode::FrameError, text));
+        }
+        let max = self.config.message_bytes_max;
+        if size > max {
+            let text = format!("message size {size} is larger than configured max size {max}");
+            return Err(Failure::new(ReplyCode::PreconditionFailed, text, IDS));
+        }
+        Ok(())
+    }
+
+    /// Takes the frame after a header or body frame, while some of the body is to come.
+    pub(crate) fn body_frame(&mut self, span: FrameSpan, payload: &[u8], batch: &mut Batch<'_>) -> Result<(), Failure> {
+        if span.kind != FrameKind::Body {
+            let text = "expected content body, got non content body frame instead";
+            return Err(Failure::new(ReplyCode::UnexpectedFrame, text, IDS));
+        }
+        let Some(Channel { assembly: Assembly::Body { body, body_len, .. }, .. }) =
+            self.channels.get_mut(&span.channel)
+        else {
+            return Ok(());
+        };
+        if payload.len() > *body_len - body.len() {
+            let text = "content body frame exceeds remaining content size";
+            return Err(Failure::frame(ReplyCode::FrameError, text));
+        }
+        // Room grows with what has come, never with what was announced.
+        body.extend_from_slice(payload);
+        if body.len() == *body_len {
+            return self.assembled(span.channel, batch);
+        }
+        Ok(())
+    }
+
+    /// The content of a publish has come in several pieces and is whole now.
+    fn assembled(&mut self, number: u16, batch: &mut Batch<'_>) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let Assembly::Body { head, properties, body, .. } = std::mem::replace(&mut channel.assembly, Assembly::Method)
+        else {
+            return Ok(());
+        };
+        let body: Bytes = body.freeze();
+        let message = Message::copy_of(&head.parts(&properties, &body));
+        let complete = Complete {
+            exchange: &head.exchange,
+            routing_key: &head.routing_key,
+            properties: PropertiesRef::from_checked(&properties),
+            mandatory: head.mandatory,
+        };
+        self.complete(number, &complete, Incoming::kept(message), batch)
+    }
+
+    /// Checks and routes a message, and puts it into the batch or into the channel's transaction.
+    fn complete<'c>(
+        &mut self,
+        number: u16,
+        publish: &Complete<'_>,
+        mut message: Incoming<'c>,
+        batch: &mut Batch<'c>,
+    ) -> Result<(), Failure> {
+        let Found { route, blind_copies } = self.find_route(publish)?;
+        if blind_copies {
+            message = Incoming::kept(without_blind_copies(&message.parts(), publish.properties));
+        }
+        let persistent = publish.properties.delivery_mode() == Some(2);
+        let mandatory = publish.mandatory;
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let seq = match &mut channel.mode {
+            Mode::Plain => 0,
+            Mode::Confirm(last) => {
+                *last += 1;
+                *last
+            }
+            Mode::Transaction(transaction) => {
+                let message = message.keep();
+                transaction.publishes.push(HeldPublish { message, route, persistent, mandatory });
+                return Ok(());
+            }
+        };
+        let route = batch.publish.route_number(&route);
+        let op = batch.next_op();
+        batch.metas.push(PublishMeta { channel: number, op, seq, mandatory });
+        batch.publish.items.push(Publication::new(message, route, persistent));
+        Ok(())
+    }
+
+    /// The queues for a message.
+    fn find_route(&mut self, publish: &Complete<'_>) -> Result<Found, Failure> {
+        const LOOKED_INTO: u16 = Property::Headers.flag() | Property::Expiration.flag() | Property::UserId.flag();
+        let Complete { exchange, routing_key, properties, .. } = publish;
+        let plain = properties.flags() & LOOKED_INTO == 0;
+        if plain && let Some(route) = self.routes.find(exchange, routing_key) {
+            return Ok(Found { route: Route::clone(route), blind_copies: false });
+        }
+        let Some(home) = self.home.clone() else {
+            return Ok(Found { route: Route::from([]), blind_copies: false });
+        };
+        self.find_route_slowly(&home, publish)
+    }
+
+    fn find_route_slowly(&mut self, home: &Home, publish: &Complete<'_>) -> Result<Found, Failure> {
+        let Complete { exchange, routing_key, properties, .. } = publish;
+        let name = String::from_utf8_lossy(exchange);
+        home.user.check(&home.vhost, Verb::Write, Resource::Exchange(&name)).refused(IDS)?;
+        let found = home.vhost.exchange(&name).refused(IDS)?;
+        if found.internal {
+            let (exchange, vhost) = (found.name.clone(), home.vhost.name.clone());
+            return Err(leveret_engine::error::Error::InternalExchange { exchange, vhost }).refused(IDS);
+        }
+        check_expiration(*properties).refused(IDS)?;
+        let copies = CarbonCopies::read(*properties).refused(IDS)?;
+        check_user_id(*properties, &home.user).refused(IDS)?;
+        if copies.is_empty()
+            && let Some(route) = self.routes.find(exchange, routing_key)
+        {
+            return Ok(Found { route: Route::clone(route), blind_copies: false });
+        }
+        let routed = home.vhost.route(&found, &copies.keys(routing_key), || properties.headers());
+        if copies.is_empty() {
+            self.routes.insert(exchange, routing_key, &routed);
+        }
+        Ok(Found { route: routed.queues, blind_copies: copies.has_blind() })
+    }
+}
+
+impl FrameSpan {
+    fn is(&self, kind: FrameKind, channel: u16) -> bool {
+        self.kind == kind && self.channel == channel
+    }
+}

@@ -1,0 +1,123 @@
+//! Transactions: publishes and acknowledgements held back until tx.commit.
+
+use leveret_codec::method::{Method, TxCommitOk, TxRollbackOk, TxSelectOk};
+use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::message::{Incoming, Message};
+use leveret_engine::publish::{Publication, PublishBatch, Route};
+
+use crate::acks::{AckOp, Outcome, Settlements, unknown_tag};
+use crate::batch::{Batch, PublishMeta};
+use crate::channel::Mode;
+use crate::connection::{Connection, Home};
+use crate::error::Failure;
+use crate::unacked::Unacked;
+
+/// What a channel's transaction holds back.
+#[derive(Default)]
+pub(crate) struct Transaction {
+    pub(crate) publishes: Vec<HeldPublish>,
+    acks: Vec<HeldAck>,
+}
+
+/// A publish that was checked and routed, and waits.
+pub(crate) struct HeldPublish {
+    pub(crate) message: Message,
+    pub(crate) route: Route,
+    pub(crate) persistent: bool,
+    pub(crate) mandatory: bool,
+}
+
+struct HeldAck {
+    tag: u64,
+    unacked: Unacked,
+    outcome: Outcome,
+}
+
+impl Connection {
+    pub(crate) fn tx_method(&mut self, number: u16, _home: &Home, method: &Method<'_>) -> Result<(), Failure> {
+        let ids = method.ids();
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let not_transactional = || Failure::new(ReplyCode::PreconditionFailed, "channel is not transactional", ids);
+        match (method, &mut channel.mode) {
+            (Method::TxSelect(_), Mode::Confirm(_)) => {
+                let text = "cannot switch from confirm to tx mode";
+                return Err(Failure::new(ReplyCode::PreconditionFailed, text, ids));
+            }
+            (Method::TxSelect(_), mode) => {
+                if matches!(mode, Mode::Plain) {
+                    *mode = Mode::Transaction(Transaction::default());
+                }
+                self.reply(number, false, TxSelectOk);
+            }
+            (Method::TxCommit(_), Mode::Transaction(transaction)) => {
+                let transaction = std::mem::take(transaction);
+                self.commit(number, transaction);
+                self.reply(number, false, TxCommitOk);
+            }
+            (Method::TxRollback(_), Mode::Transaction(_)) => {
+                self.undo_transaction(number);
+                self.reply(number, false, TxRollbackOk);
+            }
+            _ => return Err(not_transactional()),
+        }
+        Ok(())
+    }
+
+    /// Carries out what was held back: publishes first, then acknowledgements in order of their tags.
+    fn commit(&mut self, number: u16, mut transaction: Transaction) {
+        let mut publish = PublishBatch::default();
+        let mut metas = Vec::with_capacity(transaction.publishes.len());
+        for held in transaction.publishes {
+            let route = publish.route_number(&held.route);
+            publish.items.push(Publication::new(Incoming::kept(held.message), route, held.persistent));
+            metas.push(PublishMeta { channel: number, op: 0, seq: 0, mandatory: held.mandatory });
+        }
+        let mut batch = Batch { publish, metas, ..Batch::default() };
+        self.flush(&mut batch);
+        transaction.acks.sort_by_key(|held| held.tag);
+        let mut settlements = Settlements::default();
+        if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
+            for held in transaction.acks {
+                if let Some(queue) = channel.release_queue(&held.unacked) {
+                    settlements.add(number, queue, held.unacked, held.outcome);
+                }
+            }
+        }
+        self.settle(settlements);
+        self.carry_out_effects();
+    }
+
+    /// Takes an acknowledgement into the transaction: its deliveries are no longer outstanding, and no credit is back yet.
+    pub(crate) fn ack_in_transaction(&mut self, ack: AckOp) -> Result<(), Failure> {
+        let mut taken = Vec::new();
+        let found = match self.outbox.lock().channels.get_mut(&ack.channel) {
+            None => return Ok(()),
+            Some(channel) => channel.take_unacked(ack.tag, ack.multiple, |tag, unacked| {
+                taken.push(HeldAck { tag, unacked, outcome: ack.outcome });
+            }),
+        };
+        if !found {
+            return Err(unknown_tag(ack.tag, ack.ids));
+        }
+        if let Some(Mode::Transaction(transaction)) =
+            self.channels.get_mut(&ack.channel).map(|channel| &mut channel.mode)
+        {
+            transaction.acks.extend(taken);
+        }
+        Ok(())
+    }
+
+    /// Forgets publishes, and makes acknowledged deliveries outstanding again.
+    pub(crate) fn undo_transaction(&mut self, number: u16) {
+        let Some(Mode::Transaction(transaction)) = self.channels.get_mut(&number).map(|channel| &mut channel.mode)
+        else {
+            return;
+        };
+        let transaction = std::mem::take(transaction);
+        if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
+            for held in transaction.acks {
+                channel.unacked.put_back(held.tag, held.unacked);
+            }
+        }
+    }
+}
