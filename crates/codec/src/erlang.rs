@@ -1,7 +1,7 @@
 //! Erlang's text form of terms, which RabbitMQ's error texts contain.
 //!
-//! `~p` breaks lines at 80 columns, and RabbitMQ sends the line breaks along. [`Page`] does so too; [`Binary`] alone
-//! does not know its column and never breaks.
+//! `~p` breaks lines at 80 columns, and RabbitMQ sends the line breaks along. The texts of [`crate::frame::FrameError`]
+//! have them too; a [`Binary`] alone does not know its column and never breaks.
 
 use std::fmt::{self, Display, Formatter, Write};
 

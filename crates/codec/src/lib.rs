@@ -8,6 +8,19 @@
 //! ([`table::TableRef`]) until somebody asks for a key or for the whole. The other direction appends to a `Vec<u8>`:
 //! [`method::Method::write_frame`], [`content::ContentHeader::write_frame`], [`frame::begin_frame`].
 //!
+//! ```
+//! use leveret_codec::frame::split_frame;
+//! use leveret_codec::method::{BasicAck, Method};
+//!
+//! let mut wire = Vec::new();
+//! BasicAck { delivery_tag: 7, multiple: true }.write_frame(1, &mut wire);
+//!
+//! let frame = split_frame(&wire, 131_064)?.expect("the whole frame is there");
+//! assert_eq!(frame.channel, 1);
+//! assert!(matches!(Method::decode(frame.payload)?, Method::BasicAck(ack) if ack.delivery_tag == 7));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Invariants
 //! * No input makes this crate panic, recurse deeper than [`limits::TABLE_DEPTH_MAX`], or allocate by a length that a
 //!   peer only announced. Decoding methods, headers and properties allocates nothing.

@@ -79,8 +79,8 @@ impl<'a> Method<'a> {
 }
 
 impl MethodError {
-    /// The text that RabbitMQ puts after `FRAME_ERROR - `, for the payload that did not decode. It is longer than a reply
-    /// text for a long payload, which RabbitMQ cuts to 255 characters like every reply text.
+    /// The text that RabbitMQ puts after `FRAME_ERROR - `, for the payload that did not decode. Of a long payload it is
+    /// longer than a reply text can be, which RabbitMQ cuts to 255 characters like every other.
     pub fn explain(self, payload: &[u8]) -> impl Display {
         let arguments = payload.get(METHOD_IDS_SIZE..).unwrap_or_default();
         let shown = arguments.get(..SHOWN_SIZE_MAX).unwrap_or(arguments);

@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::message::{Message, Parts};
 use crate::names::{ConsumerKey, Name};
 use crate::publish::Publication;
-use crate::queue::{Entry, Queue};
+use crate::queue::{Consumers, Entry, Queue};
 
 /// Where deliveries of one channel go. Implementations take their own lock inside, never a queue's.
 pub trait Outlet: Send + Sync {
     /// Bytes that may still be delivered; 0 when full.
     fn room_bytes(&self) -> usize;
 
-    /// Takes deliveries, in order, for the consumer tagged `tag`. Says whether [`Outlet::wake`] is due at the end of the
-    /// batch.
-    fn deliver(&self, consumer: &Delivering<'_>, batch: DeliveryBatch<'_, '_>) -> bool;
+    /// Takes deliveries, in order. Says whether [`Outlet::wake`] is due at the end of the batch.
+    fn deliver(&self, batch: DeliveryBatch<'_, '_>) -> bool;
 
     /// The broker ended the consumer (the queue is gone). Says whether a wake is due.
     fn cancelled(&self, tag: &Name) -> bool;
@@ -31,9 +30,7 @@ pub trait Outlet: Send + Sync {
 /// Who is being delivered to.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivering<'a> {
-    /// The queue the messages come from.
-    pub queue: &'a Arc<Queue>,
-    /// The consumer in that queue.
+    /// The consumer in its queue.
     pub key: ConsumerKey,
     /// Its tag on the channel.
     pub tag: &'a Name,
@@ -61,43 +58,47 @@ pub enum ParkReason {
     OutletFull,
 }
 
-/// Deliveries for one consumer.
+/// Deliveries for the consumers behind one outlet, in the order in which it was their turn.
 #[derive(Debug)]
-pub enum DeliveryBatch<'b, 'm> {
-    /// Straight from a publisher: `picks` are places in `items`, and the positions given to them.
-    Incoming {
-        /// The publisher's batch.
-        items: &'b mut [Publication<'m>],
-        /// Which of them, and their position in the queue.
-        picks: &'b [Pick],
-    },
+pub struct DeliveryBatch<'b, 'm> {
+    pub(crate) queue: &'b Arc<Queue>,
+    pub(crate) consumers: &'b Consumers,
+    pub(crate) messages: Messages<'b, 'm>,
+}
+
+/// Where the messages of a batch come from.
+#[derive(Debug)]
+pub(crate) enum Messages<'b, 'm> {
+    /// Straight from a publisher: `picks` are places in `items`.
+    Incoming { items: &'b mut [Publication<'m>], picks: &'b [Pick] },
     /// From the ready list.
     Ready(&'b [Planned]),
 }
 
 /// A message of a publisher's batch on its way to a consumer.
 #[derive(Clone, Copy, Debug)]
-pub struct Pick {
+pub(crate) struct Pick {
     /// The consumer's slot.
-    pub slot: u32,
+    pub(crate) slot: u32,
     /// Place in the batch.
-    pub item: u32,
+    pub(crate) item: u32,
     /// Position in the queue.
-    pub seq: u64,
+    pub(crate) seq: u64,
 }
 
 /// A message of the ready list on its way to a consumer.
 #[derive(Debug)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// The consumer's slot.
-    pub slot: u32,
-    /// The message.
-    pub entry: Entry,
+    pub(crate) slot: u32,
+    pub(crate) entry: Entry,
 }
 
 /// One delivery.
 #[derive(Debug)]
 pub struct Delivery<'a, 'm> {
+    /// The consumer it is for.
+    pub to: Delivering<'a>,
     /// Position in the queue: what an acknowledgement gives back.
     pub seq: u64,
     /// It was delivered before.
@@ -130,21 +131,40 @@ impl Delivery<'_, '_> {
     }
 }
 
-impl DeliveryBatch<'_, '_> {
+impl Messages<'_, '_> {
+    /// The consumer of the first one.
+    pub(crate) fn first_slot(&self) -> Option<u32> {
+        match self {
+            Self::Incoming { picks, .. } => picks.first().map(|pick| pick.slot),
+            Self::Ready(planned) => planned.first().map(|planned| planned.slot),
+        }
+    }
+}
+
+impl<'b> DeliveryBatch<'b, '_> {
+    /// The queue the messages come from.
+    #[must_use]
+    pub fn queue(&self) -> &'b Arc<Queue> {
+        self.queue
+    }
+
     /// Calls `each` with every delivery, in order.
     pub fn for_each(self, mut each: impl FnMut(Delivery<'_, '_>)) {
-        match self {
-            Self::Incoming { items, picks } => {
+        match self.messages {
+            Messages::Incoming { items, picks } => {
                 for pick in picks {
-                    if let Some(item) = items.get_mut(pick.item as usize) {
-                        each(Delivery { seq: pick.seq, redelivered: false, source: Source::Incoming(item) });
+                    let to = self.consumers.delivering(pick.slot);
+                    if let (Some(to), Some(item)) = (to, items.get_mut(pick.item as usize)) {
+                        each(Delivery { to, seq: pick.seq, redelivered: false, source: Source::Incoming(item) });
                     }
                 }
             }
-            Self::Ready(planned) => {
-                for Planned { entry, .. } in planned {
-                    let source = Source::Kept(&entry.message);
-                    each(Delivery { seq: entry.seq, redelivered: entry.redelivered, source });
+            Messages::Ready(planned) => {
+                for Planned { slot, entry } in planned {
+                    if let Some(to) = self.consumers.delivering(*slot) {
+                        let source = Source::Kept(&entry.message);
+                        each(Delivery { to, seq: entry.seq, redelivered: entry.redelivered, source });
+                    }
                 }
             }
         }

@@ -71,7 +71,7 @@ impl PublishBatch<'_> {
         let mut end = Lsn::default();
         for (queue, picks) in self.by_queue() {
             for hold in picks.chunks(MESSAGES_A_HOLD_MAX) {
-                end = end.max(queue.publish(&mut self.items, hold, journal, effects));
+                end = end.max(queue.publish(&mut self.items, hold, effects));
             }
         }
         end

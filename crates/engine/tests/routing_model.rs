@@ -158,7 +158,7 @@ fn bindings(
     arguments: impl Strategy<Value = FieldTable>,
 ) -> impl Strategy<Value = Vec<Binding>> {
     let binding = (key, arguments, 0..DESTINATIONS);
-    vec(binding.prop_map(|(key, arguments, destination)| Binding { key, arguments, destination }), 1..60)
+    vec(binding.prop_map(|(key, arguments, destination)| Binding { key, arguments, destination }), 1..50)
 }
 
 fn messages(

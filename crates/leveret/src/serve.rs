@@ -1,6 +1,6 @@
 //! `leveret serve`.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 
 use leveret_server::{Error, Server, ServerConfig};
@@ -12,7 +12,11 @@ use crate::cli::ServeOptions;
 /// Runs the broker until a signal ends it.
 pub(crate) fn run(options: &ServeOptions) -> Result<(), Error> {
     let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     let config = ServerConfig {
         listen: SocketAddr::new(options.bind, options.port),
         data_dir: (!options.ephemeral).then(|| options.data_dir.clone()),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connection::Connected;
 
 /// How often heartbeats are looked after.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(250);
 
 /// Connections by number.
 pub(crate) type Connections = Registry<Connected, ConnectionId>;
@@ -33,7 +33,7 @@ impl Clock {
 /// Ticks until the token is cancelled.
 pub(crate) async fn run(connections: Arc<Connections>, clock: Clock, stop: CancellationToken) {
     let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,

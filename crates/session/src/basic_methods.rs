@@ -127,7 +127,7 @@ impl Connection {
         let name = self.queue_name(number, get.queue, ids)?;
         home.user.check(&home.vhost, Verb::Read, Resource::Queue(&name)).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
-        match queue.get(get.no_ack, &*self.broker.journal) {
+        match queue.get(get.no_ack) {
             None => self.reply(number, false, BasicGetEmpty),
             Some((entry, left)) => self.send_got(number, &queue, &entry, left, get.no_ack),
         }

@@ -116,7 +116,7 @@ impl Connection {
     pub(crate) fn settle(&mut self, settlements: Settlements) {
         for group in settlements.groups {
             if !group.settled.is_empty() {
-                group.queue.settle(&group.settled, &*self.broker.journal, &mut self.effects);
+                group.queue.settle(&group.settled, &mut self.effects);
             }
             if !group.requeued.is_empty() {
                 group.queue.requeue(group.requeued, &mut self.effects);

@@ -12,6 +12,9 @@ use crate::connection::{Connection, FrameSpan, Frames, Home, decode, unexpected_
 use crate::error::{Close, Failure};
 use crate::outbox::OutChannel;
 
+/// What is said when a frame comes out of turn.
+const NOT_A_METHOD: &str = "expected method frame, got non method frame instead";
+
 impl Connection {
     pub(crate) fn channel_frame<'c>(
         &mut self,
@@ -34,9 +37,7 @@ impl Connection {
                 let method = decode(payload)?;
                 self.method(span.channel, &method, frames, batch)
             }
-            (Assembly::Method, _) => {
-                Err(Failure::frame(ReplyCode::UnexpectedFrame, "expected method frame, got non method frame instead"))
-            }
+            (Assembly::Method, _) => Err(Failure::frame(ReplyCode::UnexpectedFrame, NOT_A_METHOD)),
             (Assembly::Header(_), _) => self.header_frame(span, payload, batch),
             (Assembly::Body { .. }, _) => self.body_frame(span, payload, batch),
         }
@@ -44,11 +45,11 @@ impl Connection {
 
     fn frame_without_channel(&mut self, span: FrameSpan, payload: &[u8]) -> Result<(), Failure> {
         if span.kind != FrameKind::Method {
-            return Err(Failure::frame(ReplyCode::ChannelError, "expected 'channel.open'"));
+            return Err(Failure::frame(ReplyCode::UnexpectedFrame, NOT_A_METHOD));
         }
         let method = decode(payload)?;
         match method {
-            Method::ChannelOpen(_) => self.open_channel(span.channel, method.ids()),
+            Method::ChannelOpen(_) => self.open_channel(span.channel),
             // Answers that crossed a close which both sides sent.
             Method::ChannelCloseOk(_) => Ok(()),
             Method::ChannelClose(_) => {
@@ -73,12 +74,12 @@ impl Connection {
         Ok(())
     }
 
-    fn open_channel(&mut self, number: u16, ids: (u16, u16)) -> Result<(), Failure> {
+    fn open_channel(&mut self, number: u16) -> Result<(), Failure> {
         let max = self.tuned.channel_max;
         let open = self.channels.len();
         if max > 0 && open >= usize::from(max) {
             let text = format!("number of channels opened ({open}) has reached the negotiated channel_max ({max})");
-            return Err(Failure::new(ReplyCode::NotAllowed, text, ids));
+            return Err(Failure::frame(ReplyCode::NotAllowed, text));
         }
         let out = OutChannel::new(self.client.consumer_cancel_notify);
         self.outbox.lock().channels.insert(number, out);
@@ -121,8 +122,8 @@ impl Connection {
                 Ok(())
             }
             Method::ChannelFlow(_) => Err(Failure::new(ReplyCode::NotImplemented, "active=false", method.ids())),
-            // Answers to what the server may have sent.
-            Method::ChannelFlowOk(_) | Method::BasicCancelOk(_) => Ok(()),
+            // The answer to a basic.cancel of the server.
+            Method::BasicCancelOk(_) => Ok(()),
             Method::AccessRequest(_) => {
                 self.outbox.send_method(number, AccessRequestOk { ticket: 1 });
                 Ok(())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use leveret_codec::erlang::Binary;
 use leveret_codec::frame::{Frame, FrameError, FrameKind, split_frame};
 use leveret_codec::limits::FRAME_OVERHEAD;
 use leveret_codec::method::{ConnectionClose, ConnectionCloseOk, Method, MethodError};
@@ -300,7 +301,7 @@ impl Connection {
                 Ok(())
             }
             (State::Starting, Method::ConnectionStartOk(start_ok)) => self.start_ok(start_ok, method.ids()),
-            (State::Tuning, Method::ConnectionTuneOk(tune_ok)) => self.tune_ok(*tune_ok, method.ids()),
+            (State::Tuning, Method::ConnectionTuneOk(tune_ok)) => self.tune_ok(*tune_ok),
             (State::Opening, Method::ConnectionOpen(open)) => self.open(open, method.ids()),
             (State::Running, Method::ConnectionUpdateSecret(_)) => {
                 // Passwords of the broker's own users do not expire: a new one is taken note of and changes nothing.
@@ -413,15 +414,19 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Method<'_>, Failure> {
         MethodError::Unknown { class_id, method_id } => {
             Failure::new(ReplyCode::CommandInvalid, "unimplemented method", (class_id, method_id))
         }
-        MethodError::Malformed => cannot_decode(payload),
+        MethodError::Malformed => {
+            let (ids, arguments) = payload.split_first_chunk::<4>().unwrap_or((&[0; 4], payload));
+            let [c1, c0, m1, m0] = *ids;
+            let ids = (u16::from_be_bytes([c1, c0]), u16::from_be_bytes([m1, m0]));
+            Failure::new(ReplyCode::FrameError, format!("cannot decode {}", Binary(arguments)), ids)
+        }
         MethodError::NotUtf8 => Failure::frame(ReplyCode::FrameError, "Malformed UTF-8 in shortstr"),
     })
 }
 
 /// The refusal of something that cannot be read.
 pub(crate) fn cannot_decode(payload: &[u8]) -> Failure {
-    let text = format!("cannot decode {}", leveret_codec::erlang::Binary(payload));
-    Failure::frame(ReplyCode::FrameError, text)
+    Failure::frame(ReplyCode::FrameError, format!("cannot decode {}", Binary(payload)))
 }
 
 /// The refusal of a frame that has no place where it came.

@@ -101,20 +101,21 @@ impl Connection {
         self.state = State::Tuning;
     }
 
-    pub(crate) fn tune_ok(&mut self, tune_ok: ConnectionTuneOk, ids: (u16, u16)) -> Result<(), Failure> {
-        let refuse = |text: String| Err(Failure::new(ReplyCode::NotAllowed, text, ids));
+    pub(crate) fn tune_ok(&mut self, tune_ok: ConnectionTuneOk) -> Result<(), Failure> {
+        // What is refused is the tuning that the server began.
+        let refuse = |text: String| Err(Failure::new(ReplyCode::NotAllowed, text, ConnectionTune::IDS));
         let bounds = [
-            ("frame_max", tune_ok.frame_max, FRAME_MAX_MIN, self.config.frame_max),
-            ("channel_max", tune_ok.channel_max.into(), 1, self.config.channel_max.into()),
+            ("frame_max", tune_ok.frame_max, FRAME_MAX_MIN, self.config.frame_max, ""),
+            ("channel_max", tune_ok.channel_max.into(), 1, self.config.channel_max.into(), " (no limit)"),
         ];
-        for (what, asked, min, max) in bounds {
+        for (what, asked, min, max, zero) in bounds {
             if asked != 0 && asked < min {
                 return refuse(format!("negotiated {what} = {asked} is lower than the minimum allowed value ({min})"));
             }
             if max != 0 && (asked == 0 || asked > max) {
-                let no_limit = if asked == 0 { " (no limit)" } else { "" };
+                let zero = if asked == 0 { zero } else { "" };
                 return refuse(format!(
-                    "negotiated {what} = {asked}{no_limit} is higher than the maximum allowed value ({max})"
+                    "negotiated {what} = {asked}{zero} is higher than the maximum allowed value ({max})"
                 ));
             }
         }

@@ -1,6 +1,8 @@
 //! Heartbeats of one connection, by counts of bytes and ticks of a clock that the server has (behaviour: RabbitMQ's: send
 //! after half an interval of silence, give up after two intervals without a byte).
 
+use leveret_codec::limits::FRAME_OVERHEAD;
+
 /// What a tick asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beat {
@@ -41,7 +43,7 @@ impl Heartbeat {
     /// What to do at `now_ms`, when so many bytes have been sent and received since the connection began.
     pub fn tick(&mut self, now_ms: u64, sent_bytes: u64, received_bytes: u64) -> Beat {
         if now_ms >= self.next_receive_ms {
-            self.next_receive_ms = now_ms + self.interval_ms;
+            self.next_receive_ms += self.interval_ms;
             if received_bytes == self.received_bytes {
                 self.silent_intervals += 1;
             } else {
@@ -53,10 +55,13 @@ impl Heartbeat {
             }
         }
         if now_ms >= self.next_send_ms {
-            self.next_send_ms = now_ms + self.interval_ms / 2;
+            // From when it was due, so that beats do not slip with late ticks.
+            self.next_send_ms += self.interval_ms / 2;
             let silent = sent_bytes == self.sent_bytes;
             self.sent_bytes = sent_bytes;
             if silent {
+                // The heartbeat itself is no traffic: another follows it after the next silence.
+                self.sent_bytes += FRAME_OVERHEAD as u64;
                 return Beat::Send;
             }
         }
@@ -76,6 +81,16 @@ mod tests {
         assert_eq!(beat.tick(9_000, 8, 0), Beat::Nothing);
         assert_eq!(beat.tick(10_000, 9, 1), Beat::Nothing);
         assert_eq!(beat.tick(15_000, 9, 2), Beat::Send);
+    }
+
+    #[test]
+    fn sends_each_half_interval_while_nothing_else_is_sent() {
+        let mut beat = Heartbeat::new(2, 0).unwrap();
+        for beats in 0..10 {
+            // Ticks are late, by up to a quarter of a second.
+            let now_ms = 1_000 * (beats + 1) + 60 * (beats % 4);
+            assert_eq!(beat.tick(now_ms, 8 * beats, 1 + beats), Beat::Send);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leveret_codec::method::{BasicCancel, Method};
 use leveret_engine::limits::OUTLET_FULL_BYTES;
 use leveret_engine::names::Name;
-use leveret_engine::outlet::{ChannelLimit, Delivering, DeliveryBatch, Outlet, ParkReason, Parked};
+use leveret_engine::outlet::{ChannelLimit, DeliveryBatch, Outlet, ParkReason, Parked};
 
 use crate::encode::deliver_frame;
 use crate::outbox::Outbox;
@@ -24,19 +24,21 @@ impl Outlet for ChannelOutlet {
         self.outbox.room_bytes().min(OUTLET_FULL_BYTES)
     }
 
-    fn deliver(&self, to: &Delivering<'_>, batch: DeliveryBatch<'_, '_>) -> bool {
+    fn deliver(&self, batch: DeliveryBatch<'_, '_>) -> bool {
         let frame_max = self.outbox.frame_max();
         let mut state = self.outbox.lock();
         let state = &mut *state;
         let Some(channel) = state.channels.get_mut(&self.channel) else { return false };
         let buffer = &mut state.buffer;
+        let from = Arc::clone(batch.queue());
         let mut queue = None;
         let mut uses = 0;
         batch.for_each(|mut delivery| {
+            let to = delivery.to;
             let tag = channel.next_tag();
             if !to.no_ack {
                 uses += 1;
-                let queue = *queue.get_or_insert_with(|| channel.use_queue(to.queue, 0));
+                let queue = *queue.get_or_insert_with(|| channel.use_queue(&from, 0));
                 let (seq, message) = (delivery.seq, delivery.keep());
                 channel.unacked.push(tag, Unacked { queue, consumer: Some(to.key), seq, message });
             }
@@ -45,7 +47,7 @@ impl Outlet for ChannelOutlet {
             buffer.content(self.channel, &parts, frame_max);
         });
         if uses > 0 {
-            channel.use_queue(to.queue, uses);
+            channel.use_queue(&from, uses);
         }
         self.outbox.added(state)
     }

@@ -78,7 +78,7 @@ impl Connection {
     fn whole_content<'c>(&self, number: u16, frames: &mut Frames<'c>) -> Option<(PropertiesRef<'c>, FrameSpan)> {
         let header = frames.spans.get(frames.next).filter(|span| span.is(FrameKind::Header, number))?;
         let content = ContentHeader::parse(header.payload(frames.chunk)).ok()?;
-        if content.class_id != BASIC_CLASS || content.weight != 0 {
+        if content.class_id != BASIC_CLASS || content.weight != 0 || !has_sound_headers(content.properties) {
             return None;
         }
         if content.body_size == 0 {
@@ -116,6 +116,9 @@ impl Connection {
         }
         self.check_size(prefix.body_size)?;
         let properties = prefix.parse_properties().map_err(|_| cannot_decode(payload))?.properties;
+        if !has_sound_headers(properties) {
+            return Err(cannot_decode(payload));
+        }
         let Some(channel) = self.channels.get_mut(&span.channel) else { return Ok(()) };
         let Assembly::Header(head) = std::mem::replace(&mut channel.assembly, Assembly::Method) else {
             return Ok(());
@@ -256,6 +259,11 @@ impl Connection {
         }
         Ok(Found { route: routed.queues, blind_copies: copies.has_blind() })
     }
+}
+
+/// Whether the headers, if there are any, can be decoded: nobody shall be given a message that cannot be read.
+fn has_sound_headers(properties: PropertiesRef<'_>) -> bool {
+    properties.headers().is_none_or(|headers| headers.check().is_ok())
 }
 
 impl FrameSpan {

@@ -129,7 +129,7 @@ impl Connection {
         let name = self.queue_name(number, purge.queue, ids)?;
         home.user.check(&home.vhost, Verb::Read, Resource::Queue(&name)).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
-        let count = queue.purge(&*self.broker.journal);
+        let count = queue.purge();
         let message_count = u32::try_from(count).unwrap_or(u32::MAX);
         self.reply(number, purge.nowait, QueuePurgeOk { message_count });
         Ok(())

@@ -49,7 +49,7 @@ pub(super) fn validate_binding(arguments: &FieldTable) -> Result<(), ArgumentErr
 #[derive(Clone, Debug)]
 pub(super) struct HeadersTable<D> {
     criteria: Slab<Criterion>,
-    criterion_of: HashMap<Box<[u8]>, CriterionId, RandomState>,
+    named: HashMap<Box<[u8]>, Named, RandomState>,
     sets: Slab<CriteriaSet<D>>,
     set_of: HashMap<Criteria, SetId, RandomState>,
     /// Destinations of bindings that ask nothing.
@@ -58,11 +58,19 @@ pub(super) struct HeadersTable<D> {
     unmatchable: usize,
 }
 
+/// The criteria that ask for a header of one name. Never empty.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    with_any_value: Option<CriterionId>,
+    with_value: HashMap<Box<[u8]>, CriterionId, RandomState>,
+}
+
 /// A header of one name, with one value or with any.
 #[derive(Clone, Debug)]
 struct Criterion {
-    /// The name as [`write_name`] puts it, and after it the value, if it matters.
-    text: Box<[u8]>,
+    name: Box<[u8]>,
+    /// As [`write_value`] puts it; none when any value will do.
+    value: Option<Box<[u8]>>,
     /// How many sets it is in.
     sets: usize,
     /// The sets that wait here to be looked at.
@@ -116,7 +124,7 @@ impl<D: Clone + Eq + Hash> HeadersTable<D> {
     pub(super) fn new() -> Self {
         Self {
             criteria: Slab::new(),
-            criterion_of: HashMap::default(),
+            named: HashMap::default(),
             sets: Slab::new(),
             set_of: HashMap::default(),
             unconditional: Destinations::new(),
@@ -130,7 +138,7 @@ impl<D: Clone + Eq + Hash> HeadersTable<D> {
 
     pub(super) fn bind(&mut self, arguments: &FieldTable, destination: &D) {
         let asked = Asked::by(arguments);
-        match (asked.texts.is_empty(), asked.all) {
+        match (asked.criteria.is_empty(), asked.all) {
             (true, true) => self.unconditional.add(destination.clone()),
             (true, false) => self.unmatchable += 1,
             (false, _) => asked.sets().for_each(|set| self.add(set, destination)),
@@ -139,7 +147,7 @@ impl<D: Clone + Eq + Hash> HeadersTable<D> {
 
     pub(super) fn unbind(&mut self, arguments: &FieldTable, destination: &D) {
         let asked = Asked::by(arguments);
-        match (asked.texts.is_empty(), asked.all) {
+        match (asked.criteria.is_empty(), asked.all) {
             (true, true) => self.unconditional.remove(destination),
             (true, false) => self.unmatchable = self.unmatchable.saturating_sub(1),
             (false, _) => asked.sets().for_each(|set| self.remove(set, destination)),
@@ -169,16 +177,18 @@ impl<D: Clone + Eq + Hash> HeadersTable<D> {
     /// The criteria that hold for a message with `headers`, in order of their numbers.
     fn holding(&self, headers: TableRef<'_>) -> Criteria {
         let mut holding = Criteria::new();
-        let mut text = Canonical::new();
+        let mut canonical = Canonical::new();
         for (name, value) in headers.iter().map_while(Result::ok) {
-            text.clear();
-            write_name(name, &mut text);
-            holding.extend(self.criterion_of.get(&*text).copied());
-            if write_raw_value(value, &mut text).is_ok()
-                && let Some(&criterion) = self.criterion_of.get(&*text)
-                && headers.get_raw(name) == Some(value)
-            {
-                holding.push(criterion);
+            let Some(named) = self.named.get(name) else {
+                continue;
+            };
+            holding.extend(named.with_any_value);
+            if named.with_value.is_empty() || headers.get_raw(name) != Some(value) {
+                continue;
+            }
+            canonical.clear();
+            if write_raw_value(value, &mut canonical).is_ok() {
+                holding.extend(named.with_value.get(&*canonical).copied());
             }
         }
         holding.sort_unstable();
@@ -186,8 +196,8 @@ impl<D: Clone + Eq + Hash> HeadersTable<D> {
         holding
     }
 
-    fn add(&mut self, texts: &[Canonical], destination: &D) {
-        let criteria = self.known_or_new(texts);
+    fn add(&mut self, asked: &[AskedCriterion<'_>], destination: &D) {
+        let criteria = self.known_or_new(asked);
         let id = match self.set_of.get(&criteria) {
             Some(&id) => id,
             None => self.new_set(criteria),
@@ -214,8 +224,8 @@ impl<D: Clone + Eq + Hash> HeadersTable<D> {
         id
     }
 
-    fn remove(&mut self, texts: &[Canonical], destination: &D) {
-        let Some(criteria) = self.known(texts) else {
+    fn remove(&mut self, asked: &[AskedCriterion<'_>], destination: &D) {
+        let Some(criteria) = self.known(asked) else {
             return;
         };
         let Some(&id) = self.set_of.get(&criteria) else {
@@ -244,67 +254,98 @@ impl<D: Clone + Eq + Hash> HeadersTable<D> {
             };
             criterion.sets -= 1;
             if criterion.sets == 0 {
-                self.criterion_of.remove(&criterion.text);
-                self.criteria.try_remove(id);
+                let gone = self.criteria.remove(id);
+                self.forget(&gone);
             }
         }
     }
 
-    fn known(&self, texts: &[Canonical]) -> Option<Criteria> {
-        let mut criteria =
-            texts.iter().map(|text| self.criterion_of.get(&**text).copied()).collect::<Option<Criteria>>()?;
+    fn known(&self, asked: &[AskedCriterion<'_>]) -> Option<Criteria> {
+        let mut criteria = asked.iter().map(|asked| self.find(asked)).collect::<Option<Criteria>>()?;
         criteria.sort_unstable();
         criteria.dedup();
         Some(criteria)
     }
 
-    fn known_or_new(&mut self, texts: &[Canonical]) -> Criteria {
-        for text in texts {
-            if !self.criterion_of.contains_key(&**text) {
-                let id = self.criteria.insert(Criterion { text: text.as_slice().into(), sets: 0, waiting: Vec::new() });
-                self.criterion_of.insert(text.as_slice().into(), id);
+    fn known_or_new(&mut self, asked: &[AskedCriterion<'_>]) -> Criteria {
+        for asked in asked {
+            if self.find(asked).is_none() {
+                self.learn(asked);
             }
         }
-        self.known(texts).unwrap_or_default()
+        self.known(asked).unwrap_or_default()
+    }
+
+    fn find(&self, asked: &AskedCriterion<'_>) -> Option<CriterionId> {
+        let named = self.named.get(asked.name)?;
+        match &asked.value {
+            None => named.with_any_value,
+            Some(value) => named.with_value.get(&**value).copied(),
+        }
+    }
+
+    fn learn(&mut self, asked: &AskedCriterion<'_>) {
+        let value: Option<Box<[u8]>> = asked.value.as_deref().map(Box::from);
+        let name: Box<[u8]> = asked.name.into();
+        let criterion = Criterion { name: name.clone(), value: value.clone(), sets: 0, waiting: Vec::new() };
+        let id = self.criteria.insert(criterion);
+        let named = self.named.entry(name).or_default();
+        match value {
+            None => named.with_any_value = Some(id),
+            Some(value) => drop(named.with_value.insert(value, id)),
+        }
+    }
+
+    fn forget(&mut self, gone: &Criterion) {
+        let Some(named) = self.named.get_mut(&gone.name) else {
+            return;
+        };
+        match &gone.value {
+            None => named.with_any_value = None,
+            Some(value) => drop(named.with_value.remove(value)),
+        }
+        if named.with_any_value.is_none() && named.with_value.is_empty() {
+            self.named.remove(&gone.name);
+        }
     }
 }
 
 /// What a binding asks of a message.
-struct Asked {
+struct Asked<'a> {
     all: bool,
-    texts: SmallVec<[Canonical; 4]>,
+    criteria: SmallVec<[AskedCriterion<'a>; 4]>,
 }
 
-impl Asked {
-    fn by(arguments: &FieldTable) -> Self {
+/// A [`Criterion`] as a binding names it.
+struct AskedCriterion<'a> {
+    name: &'a [u8],
+    value: Option<Canonical>,
+}
+
+impl<'a> Asked<'a> {
+    fn by(arguments: &'a FieldTable) -> Self {
         let x_match = XMatch::of(arguments);
         let counting = arguments.0.iter().filter(|(name, _)| x_match.counts(name));
-        let texts = counting.map(|(name, value)| {
-            let mut text = Canonical::new();
-            write_name(name, &mut text);
-            if *value != FieldValue::Void {
-                write_value(value, &mut text);
-            }
-            text
+        let criteria = counting.map(|(name, value)| AskedCriterion {
+            name,
+            value: (*value != FieldValue::Void).then(|| {
+                let mut canonical = Canonical::new();
+                write_value(value, &mut canonical);
+                canonical
+            }),
         });
-        Self { all: x_match.all, texts: texts.collect() }
+        Self { all: x_match.all, criteria: criteria.collect() }
     }
 
     /// What must hold together.
-    fn sets(&self) -> impl Iterator<Item = &[Canonical]> {
-        self.texts.chunks(if self.all { self.texts.len() } else { 1 })
+    fn sets(&self) -> impl Iterator<Item = &[AskedCriterion<'a>]> {
+        self.criteria.chunks(if self.all { self.criteria.len() } else { 1 })
     }
 }
 
 /// Whether all of `criteria` are among `holding`; both are in order.
 fn holds(criteria: &[CriterionId], holding: &[CriterionId]) -> bool {
     criteria.iter().all(|id| holding.binary_search(id).is_ok())
-}
-
-fn write_name(name: &[u8], out: &mut Canonical) {
-    // With its length first, so that no name and value read like others.
-    out.extend_from_slice(&name.len().to_be_bytes());
-    out.extend_from_slice(name);
 }
 
 /// As [`write_value`] of the decoded value.
@@ -345,7 +386,7 @@ mod tests {
             table.unbind(arguments, &1);
         }
         assert!(table.is_empty());
-        assert_eq!((table.criteria.len(), table.criterion_of.len()), (0, 0));
+        assert_eq!((table.criteria.len(), table.named.len()), (0, 0));
         assert_eq!((table.sets.len(), table.set_of.len()), (0, 0));
     }
 

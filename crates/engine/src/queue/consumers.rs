@@ -6,7 +6,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::names::{ConsumerKey, Name};
-use crate::outlet::{ChannelLimit, Outlet, ParkReason};
+use crate::outlet::{ChannelLimit, Delivering, Outlet, ParkReason};
 
 /// What a consumer is made of.
 pub struct NewConsumer {
@@ -42,7 +42,7 @@ pub(super) struct Consumer {
 }
 
 #[derive(Default)]
-pub(super) struct Consumers {
+pub(crate) struct Consumers {
     slots: Slab<Consumer>,
     /// Highest priority first. A level stays while a consumer of its priority is there.
     levels: Vec<Level>,
@@ -110,9 +110,26 @@ impl Consumers {
         std::mem::take(&mut self.slots).into_iter().map(|(_, consumer)| consumer).collect()
     }
 
-    pub(super) fn at(&self, slot: u32) -> Option<(ConsumerKey, &Consumer)> {
+    /// Who is in `slot`, for a delivery.
+    pub(crate) fn delivering(&self, slot: u32) -> Option<Delivering<'_>> {
         let consumer = self.slots.get(slot as usize)?;
-        Some((ConsumerKey { slot, serial: consumer.serial }, consumer))
+        let key = ConsumerKey { slot, serial: consumer.serial };
+        Some(Delivering { key, tag: &consumer.tag, no_ack: consumer.no_ack })
+    }
+
+    /// The outlet of the consumer in `slot`.
+    pub(super) fn outlet(&self, slot: u32) -> Option<&Arc<dyn Outlet>> {
+        self.slots.get(slot as usize).map(|consumer| &consumer.outlet)
+    }
+
+    /// Whether two slots have the same outlet.
+    pub(super) fn share_outlet(&self, a: u32, b: u32) -> bool {
+        a == b || self.outlet_id(a) == self.outlet_id(b)
+    }
+
+    /// Tells outlets apart.
+    pub(super) fn outlet_id(&self, slot: u32) -> usize {
+        self.outlet(slot).map_or(0, |outlet| Arc::as_ptr(outlet).cast::<()>().addr())
     }
 
     fn of(&mut self, key: ConsumerKey) -> Option<&mut Consumer> {
@@ -176,11 +193,13 @@ impl Consumers {
         None
     }
 
-    /// The plan that [`Consumers::take_turn`] calls were made for is carried out.
-    pub(super) fn plan_done(&mut self, slot: u32) {
-        if let Some(consumer) = self.slots.get_mut(slot as usize) {
+    /// The plan that [`Consumers::take_turn`] calls were made for is carried out for the consumer in `slot`. Says whether its
+    /// deliveries need no acknowledgement.
+    pub(super) fn plan_done(&mut self, slot: u32) -> bool {
+        self.slots.get_mut(slot as usize).is_some_and(|consumer| {
             consumer.plan_room_bytes = None;
-        }
+            consumer.no_ack
+        })
     }
 }
 

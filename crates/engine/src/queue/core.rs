@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::effects::Effects;
-use crate::journal::{Journal, Lsn, Record};
+use crate::journal::{Lsn, Record};
 use crate::limits::MESSAGES_A_HOLD_MAX;
 use crate::names::ConsumerKey;
-use crate::outlet::{Delivering, DeliveryBatch, ParkReason, Parked, Pick, Planned};
+use crate::outlet::{DeliveryBatch, Messages, ParkReason, Parked, Pick, Planned};
 use crate::publish::Publication;
 use crate::queue::consumers::{Consumer, Consumers, NewConsumer};
 use crate::queue::ready::{Entry, ReadyList};
@@ -51,7 +51,6 @@ impl QueueCore {
         queue: &Arc<Queue>,
         items: &mut [Publication<'_>],
         picks: &[u32],
-        journal: &dyn Journal,
         effects: &mut Effects,
     ) -> Lsn {
         let mut end = Lsn::default();
@@ -64,7 +63,7 @@ impl QueueCore {
             self.last_seq += 1;
             let seq = self.last_seq;
             if let (Some(body), true) = (item.journaled, queue.durable) {
-                end = journal.append(&Record::Enqueue { queue: queue.id, seq, body });
+                end = queue.journal.append(&Record::Enqueue { queue: queue.id, seq, body });
             }
             let turn = if self.ready.is_empty() { self.take_turn(queue, item.bytes(), effects) } else { None };
             match turn {
@@ -72,15 +71,16 @@ impl QueueCore {
                 None => self.ready.push_back(Entry { seq, redelivered: false, message: item.message.keep() }),
             }
         }
-        planned.sort_by_key(|pick| pick.slot);
-        for run in planned.chunk_by(|a, b| a.slot == b.slot) {
-            let slot = run.first().map_or(0, |pick| pick.slot);
-            let settled =
-                self.hand_over(queue, slot, DeliveryBatch::Incoming { items, picks: run }, run.len(), effects);
+        if self.consumers.len() > 1 {
+            planned.sort_by_key(|pick| self.consumers.outlet_id(pick.slot));
+        }
+        for run in planned.chunk_by(|a, b| self.consumers.share_outlet(a.slot, b.slot)) {
+            self.hand_over(queue, Messages::Incoming { items, picks: run }, effects);
+        }
+        for pick in &planned {
+            let settled = self.handed_over(pick.slot);
             if settled && queue.durable {
-                for pick in run {
-                    self.journal_settled(queue, journal, &[pick.seq]);
-                }
+                self.journal_settled(queue, &[pick.seq]);
             }
         }
         planned.clear();
@@ -96,25 +96,18 @@ impl QueueCore {
         })
     }
 
-    /// Gives `len` deliveries to the consumer in `slot`. Says whether they are settled by that (no acknowledgement).
-    fn hand_over(
-        &mut self,
-        queue: &Arc<Queue>,
-        slot: u32,
-        batch: DeliveryBatch<'_, '_>,
-        len: usize,
-        effects: &mut Effects,
-    ) -> bool {
-        let Some((key, consumer)) = self.consumers.at(slot) else { return false };
-        let no_ack = consumer.no_ack;
-        if !no_ack {
-            self.unacked += len;
+    /// Gives messages to the consumers of one outlet.
+    fn hand_over(&self, queue: &Arc<Queue>, messages: Messages<'_, '_>, effects: &mut Effects) {
+        let Some(outlet) = messages.first_slot().and_then(|slot| self.consumers.outlet(slot)) else { return };
+        if outlet.deliver(DeliveryBatch { queue, consumers: &self.consumers, messages }) {
+            effects.wakes.push(Arc::clone(outlet));
         }
-        let to = Delivering { queue, key, tag: &consumer.tag, no_ack };
-        if consumer.outlet.deliver(&to, batch) {
-            effects.wakes.push(Arc::clone(&consumer.outlet));
-        }
-        self.consumers.plan_done(slot);
+    }
+
+    /// Books one delivery to the consumer in `slot`. Says whether it is settled by that (no acknowledgement).
+    fn handed_over(&mut self, slot: u32) -> bool {
+        let no_ack = self.consumers.plan_done(slot);
+        self.unacked += usize::from(!no_ack);
         no_ack
     }
 
@@ -129,10 +122,17 @@ impl QueueCore {
             planned.push(Planned { slot, entry });
         }
         let more = planned.len() == MESSAGES_A_HOLD_MAX;
-        planned.sort_by_key(|planned| planned.slot);
-        for run in planned.chunk_by(|a, b| a.slot == b.slot) {
-            let slot = run.first().map_or(0, |planned| planned.slot);
-            self.hand_over(queue, slot, DeliveryBatch::Ready(run), run.len(), effects);
+        if self.consumers.len() > 1 {
+            planned.sort_by_key(|planned| self.consumers.outlet_id(planned.slot));
+        }
+        for run in planned.chunk_by(|a, b| self.consumers.share_outlet(a.slot, b.slot)) {
+            self.hand_over(queue, Messages::Ready(run), effects);
+        }
+        for Planned { slot, entry } in &planned {
+            let settled = self.handed_over(*slot);
+            if settled && queue.durable {
+                self.journal_settled(queue, &[entry.seq]);
+            }
         }
         planned.clear();
         effects.planned = planned;
@@ -167,7 +167,7 @@ impl QueueCore {
     }
 
     /// Takes deliveries off the books; true when ready messages may go out now.
-    pub(super) fn settle(&mut self, queue: &Queue, settled: &[Settled], journal: &dyn Journal) -> bool {
+    pub(super) fn settle(&mut self, queue: &Queue, settled: &[Settled]) -> bool {
         if self.deleted {
             return false;
         }
@@ -179,15 +179,15 @@ impl QueueCore {
         }
         if queue.durable {
             let seqs: Vec<u64> = settled.iter().map(|settled| settled.seq).collect();
-            self.journal_settled(queue, journal, &seqs);
+            self.journal_settled(queue, &seqs);
         }
         !self.ready.is_empty()
     }
 
     /// Writes down that messages are gone from the queue.
-    pub(super) fn journal_settled(&self, queue: &Queue, journal: &dyn Journal, seqs: &[u64]) {
+    pub(super) fn journal_settled(&self, queue: &Queue, seqs: &[u64]) {
         if queue.durable {
-            journal.append(&Record::Settle { queue: queue.id, seqs });
+            queue.journal.append(&Record::Settle { queue: queue.id, seqs });
         }
     }
 
@@ -205,10 +205,10 @@ impl QueueCore {
         }
     }
 
-    pub(super) fn purge(&mut self, queue: &Queue, journal: &dyn Journal) -> usize {
+    pub(super) fn purge(&mut self, queue: &Queue) -> usize {
         let count = self.ready.len();
         let seqs: Vec<u64> = self.ready.clear().map(|entry| entry.seq).collect();
-        self.journal_settled(queue, journal, &seqs);
+        self.journal_settled(queue, &seqs);
         count
     }
 

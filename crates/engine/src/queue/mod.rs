@@ -16,13 +16,13 @@ use crate::journal::{Journal, Lsn};
 use crate::names::{ConnectionId, ConsumerKey, Name, QueueId};
 use crate::publish::Publication;
 use crate::queue::arguments::QueueArguments;
+pub(crate) use crate::queue::consumers::Consumers;
 pub use crate::queue::consumers::NewConsumer;
 use crate::queue::core::QueueCore;
 pub use crate::queue::core::{ConsumeRefused, Settled};
 pub use crate::queue::ready::Entry;
 
 /// What a queue is declared as.
-#[derive(Debug)]
 pub struct Queue {
     /// Unique in the broker.
     pub id: QueueId,
@@ -42,11 +42,11 @@ pub struct Queue {
     pub settings: QueueArguments,
     /// Set before the core is emptied, so that cached routes to it are seen to be dead without the lock.
     deleted: AtomicBool,
+    journal: Arc<dyn Journal>,
     core: Mutex<QueueCore>,
 }
 
 /// What a new queue is made of.
-#[derive(Debug)]
 #[allow(missing_docs, reason = "as in Queue")]
 pub struct NewQueue {
     pub id: QueueId,
@@ -57,6 +57,8 @@ pub struct NewQueue {
     pub owner: Option<ConnectionId>,
     pub arguments: FieldTable,
     pub settings: QueueArguments,
+    /// Where a durable queue writes down what becomes of its messages.
+    pub journal: Arc<dyn Journal>,
 }
 
 /// Counts of a queue at one moment.
@@ -68,6 +70,12 @@ pub struct Counts {
     pub unacked: usize,
     /// Consumers.
     pub consumers: usize,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Queue {
@@ -84,6 +92,7 @@ impl Queue {
             arguments: new.arguments,
             settings: new.settings,
             deleted: AtomicBool::new(false),
+            journal: new.journal,
             core: Mutex::new(QueueCore::default()),
         }
     }
@@ -106,11 +115,10 @@ impl Queue {
         self: &Arc<Self>,
         items: &mut [Publication<'_>],
         picks: &[u32],
-        journal: &dyn Journal,
         effects: &mut Effects,
     ) -> Lsn {
         let mut core = self.core.lock();
-        core.publish(self, items, picks, journal, effects)
+        core.publish(self, items, picks, effects)
     }
 
     /// Adds a consumer. Deliveries start with [`Queue::resume`], after the caller has told the client of the consumer.
@@ -142,18 +150,18 @@ impl Queue {
 
     /// Takes the first ready message and how many are left after it.
     #[must_use]
-    pub fn get(&self, no_ack: bool, journal: &dyn Journal) -> Option<(Entry, usize)> {
+    pub fn get(&self, no_ack: bool) -> Option<(Entry, usize)> {
         let mut core = self.core.lock();
         let found = core.get(no_ack)?;
         if no_ack {
-            core.journal_settled(self, journal, &[found.0.seq]);
+            core.journal_settled(self, &[found.0.seq]);
         }
         Some(found)
     }
 
     /// Deliveries are settled for good: their consumers get credit back and what is ready goes out.
-    pub fn settle(self: &Arc<Self>, settled: &[Settled], journal: &dyn Journal, effects: &mut Effects) {
-        let more = self.core.lock().settle(self, settled, journal);
+    pub fn settle(self: &Arc<Self>, settled: &[Settled], effects: &mut Effects) {
+        let more = self.core.lock().settle(self, settled);
         if more {
             self.deliver(effects);
         }
@@ -171,8 +179,8 @@ impl Queue {
 
     /// Drops all ready messages and says how many they were.
     #[must_use]
-    pub fn purge(&self, journal: &dyn Journal) -> usize {
-        self.core.lock().purge(self, journal)
+    pub fn purge(&self) -> usize {
+        self.core.lock().purge(self)
     }
 
     /// Marks the queue deleted and empties it, if `allowed` agrees to its counts; consumers are told. Returns the number of

@@ -90,6 +90,7 @@ impl Vhost {
             owner: declare.exclusive.then_some(connection),
             arguments: declare.arguments.clone(),
             settings,
+            journal: Arc::clone(&self.journal),
         }));
         let lsn = self.add_queue(&queue);
         drop(topology);
