@@ -31,6 +31,8 @@ pub enum Error {
     ReservedName { kind: &'static str, name: String },
     #[error("operation not permitted on the default exchange")]
     DefaultExchange,
+    #[error("cannot bind or unbind to a volatile (direct reply-to) queue")]
+    ReplyQueue,
     #[error("deletion of system exchange '{exchange}' in vhost '{vhost}' not allowed")]
     SystemExchange { exchange: String, vhost: Name },
     #[error("cannot publish to internal exchange '{exchange}' in vhost '{vhost}'")]
@@ -59,6 +61,7 @@ impl Error {
             Self::ExclusiveUse { .. }
             | Self::ReservedName { .. }
             | Self::DefaultExchange
+            | Self::ReplyQueue
             | Self::SystemExchange { .. }
             | Self::InternalExchange { .. }
             | Self::AccessRefused { .. } => ReplyCode::AccessRefused,

@@ -21,6 +21,7 @@ use crate::connection::{Connection, Home};
 use crate::error::{Failure, Refused};
 use crate::exchange_methods::arguments;
 use crate::outbox::ConsumerHome;
+use crate::reply_to::{REPLY_TO, is_reply_to};
 use crate::unacked::Unacked;
 
 impl Connection {
@@ -73,6 +74,10 @@ impl Connection {
             tag => tag.into(),
         };
         self.check_consumer(number, &tag, ids)?;
+        if name == REPLY_TO {
+            return self.consume_replies(number, home, consume, &tag, ids);
+        }
+        refuse_address(home, &name).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
         let priority = priority(&arguments, &queue, ids)?;
         let Some(channel) = self.channels.get(&number) else { return Ok(()) };
@@ -117,6 +122,7 @@ impl Connection {
             None => None,
         };
         if let Some(home) = consumer {
+            self.forget_reply_consumer(number, cancel.consumer_tag);
             home.queue.remove_consumer(home.key, &mut self.effects);
             self.carry_out_effects();
         }
@@ -126,6 +132,7 @@ impl Connection {
     fn get(&mut self, number: u16, home: &Home, get: &BasicGet<'_>, ids: (u16, u16)) -> Result<(), Failure> {
         let name = self.queue_name(number, get.queue, ids)?;
         home.user.check(&home.vhost, Verb::Read, Resource::Queue(&name)).refused(ids)?;
+        refuse_address(home, &name).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
         match queue.get(get.no_ack) {
             None => self.reply(number, false, BasicGetEmpty),
@@ -194,6 +201,14 @@ impl Connection {
         }
         batch.acks.push(op);
         Ok(())
+    }
+}
+
+/// Replies are for their requester alone: for all others there is no such queue.
+pub(crate) fn refuse_address(home: &Home, queue: &str) -> Result<(), Error> {
+    match is_reply_to(queue) {
+        true => Err(Error::NoQueue { queue: queue.to_owned(), vhost: Name::clone(&home.vhost.name) }),
+        false => Ok(()),
     }
 }
 

@@ -54,10 +54,10 @@ impl CarbonCopies {
 }
 
 /// The message without its BCC header.
-pub(crate) fn without_blind_copies(parts: &Parts<'_>, properties: PropertiesRef<'_>) -> Message {
+pub(crate) fn without_blind_copies(parts: &Parts<'_>) -> Message {
     let mut encoded = Vec::new();
     // The headers were read just before, so that they can be decoded.
-    if let Ok(mut properties) = properties.to_owned() {
+    if let Ok(mut properties) = PropertiesRef::from_checked(parts.properties).to_owned() {
         if let Some(FieldTable(entries)) = &mut properties.headers {
             entries.retain(|(key, _)| &**key != BCC.as_bytes());
         }

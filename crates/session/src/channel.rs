@@ -9,6 +9,7 @@ use leveret_engine::outlet::ChannelLimit;
 
 use crate::outbox::Outbox;
 use crate::outlet::ChannelOutlet;
+use crate::reply_to::ReplyConsumer;
 use crate::tx::Transaction;
 
 /// An open channel.
@@ -18,6 +19,8 @@ pub(crate) struct Channel {
     pub(crate) assembly: Assembly,
     /// The name that an empty queue name stands for.
     pub(crate) last_queue: Option<Name>,
+    /// Who gets direct replies.
+    pub(crate) reply_consumer: Option<ReplyConsumer>,
     /// Prefetch of consumers to come.
     pub(crate) prefetch: u16,
     /// The server has closed it and waits for close-ok: all else is discarded.
@@ -64,6 +67,7 @@ impl Channel {
             mode: Mode::Plain,
             assembly: Assembly::Method,
             last_queue: None,
+            reply_consumer: None,
             prefetch: 0,
             closing: false,
         }

@@ -35,6 +35,7 @@ mod outlet;
 mod publish;
 mod publish_checks;
 mod queue_methods;
+mod reply_to;
 mod route_cache;
 mod sasl;
 mod tx;

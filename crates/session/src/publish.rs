@@ -17,6 +17,7 @@ use crate::channel::{Assembly, Channel, Mode, PublishHead};
 use crate::connection::{Connection, FrameSpan, Frames, Home, cannot_decode};
 use crate::error::{Failure, Refused};
 use crate::publish_checks::{check_expiration, check_user_id};
+use crate::reply_to::is_address;
 use crate::tx::HeldPublish;
 
 /// Class and method of basic.publish.
@@ -196,12 +197,15 @@ impl Connection {
         mut message: Incoming<'c>,
         batch: &mut Batch<'c>,
     ) -> Result<(), Failure> {
+        if let Some(addressed) = self.addressed(number, &message.parts(), publish.properties, IDS)? {
+            message = Incoming::kept(addressed);
+        }
         let Found { route, blind_copies } = self.find_route(publish)?;
         if blind_copies {
-            message = Incoming::kept(without_blind_copies(&message.parts(), publish.properties));
+            message = Incoming::kept(without_blind_copies(&message.parts()));
         }
         let persistent = publish.properties.delivery_mode() == Some(2);
-        let mandatory = publish.mandatory;
+        let mandatory = publish.mandatory && !is_address(publish.exchange, publish.routing_key);
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
         let seq = match &mut channel.mode {
             Mode::Plain => 0,

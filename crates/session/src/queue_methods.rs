@@ -14,9 +14,11 @@ use leveret_engine::permission::{Resource, Verb};
 use leveret_engine::queue::Counts;
 use leveret_engine::vhost::{self, BindingKey, without_line_breaks};
 
+use crate::basic_methods::refuse_address;
 use crate::connection::{Connection, Home};
 use crate::error::{Failure, Refused};
 use crate::exchange_methods::arguments;
+use crate::reply_to::{REPLY_TO, is_reply_to};
 
 impl Connection {
     pub(crate) fn queue_method(&mut self, number: u16, home: &Home, method: &Method<'_>) -> Result<(), Failure> {
@@ -50,7 +52,9 @@ impl Connection {
         declare: &QueueDeclare<'_>,
         ids: (u16, u16),
     ) -> Result<(), Failure> {
-        let (name, counts) = if declare.passive {
+        let (name, counts) = if is_reply_to(declare.queue) {
+            self.probe_replies(number, home, declare.queue, ids)?
+        } else if declare.passive {
             let name = self.queue_name(number, declare.queue, ids)?;
             home.vhost.declare_queue_passively(&name, &home.user, self.id).refused(ids)?
         } else {
@@ -64,6 +68,16 @@ impl Connection {
             channel.last_queue = Some(name);
         }
         Ok(())
+    }
+
+    /// queue.declare of somebody's address, or of the pseudo queue itself, asks whether the requester is still there.
+    fn probe_replies(&self, number: u16, home: &Home, name: &str, ids: (u16, u16)) -> Result<(Name, Counts), Failure> {
+        let own = || self.channels.get(&number).is_some_and(|channel| channel.reply_consumer.is_some());
+        if name == REPLY_TO && own() {
+            return Ok((name.into(), Counts { consumers: 1, ..Counts::default() }));
+        }
+        let queue = home.vhost.queue(name).refused(ids)?;
+        Ok((Name::clone(&queue.name), Counts { consumers: 1, ..Counts::default() }))
     }
 
     fn queue_declare_actively(
@@ -128,6 +142,7 @@ impl Connection {
     ) -> Result<(), Failure> {
         let name = self.queue_name(number, purge.queue, ids)?;
         home.user.check(&home.vhost, Verb::Read, Resource::Queue(&name)).refused(ids)?;
+        refuse_address(home, &name).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
         let count = queue.purge();
         let message_count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -143,6 +158,7 @@ impl Connection {
         ids: (u16, u16),
     ) -> Result<(), Failure> {
         let name = self.queue_name(number, delete.queue, ids)?;
+        refuse_address(home, &name).refused(ids)?;
         let conditions = (delete.if_unused, delete.if_empty);
         let deleted =
             home.vhost.delete_queue(&name, conditions, &home.user, self.id, &mut self.effects).refused(ids)?;
@@ -163,6 +179,9 @@ fn check_ends(home: &Home, source: &str, queue: &str) -> Result<(), Error> {
     home.user.check(&home.vhost, Verb::Write, Resource::Queue(queue))?;
     if source.is_empty() {
         return Err(Error::DefaultExchange);
+    }
+    if is_reply_to(queue) {
+        return Err(Error::ReplyQueue);
     }
     home.user.check(&home.vhost, Verb::Read, Resource::Exchange(source))
 }

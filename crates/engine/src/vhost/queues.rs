@@ -138,6 +138,23 @@ impl Vhost {
         Ok(())
     }
 
+    /// Creates the hidden queue behind an address for direct replies. It goes with its consumer.
+    pub fn add_reply_queue(&self, address: &Name) -> Arc<Queue> {
+        let queue = Arc::new(Queue::new(NewQueue {
+            id: self.next_queue_id(),
+            name: Name::clone(address),
+            vhost: Name::clone(&self.name),
+            durable: false,
+            auto_delete: true,
+            owner: None,
+            arguments: FieldTable::default(),
+            settings: QueueArguments::default(),
+            journal: Arc::clone(&self.journal),
+        }));
+        self.add_queue(&queue);
+        queue
+    }
+
     fn add_queue(&self, queue: &Arc<Queue>) -> Lsn {
         self.queues.insert_new(Name::clone(&queue.name), Arc::clone(queue));
         self.default_exchange_changed();
