@@ -22,6 +22,8 @@ pub struct Publication<'m> {
     pub route: u32,
     /// delivery-mode 2.
     pub persistent: bool,
+    /// A queue refused it: it is full.
+    pub rejected: bool,
     /// Where its body lies in the journal, if it had to go there.
     pub(crate) journaled: Option<Lsn>,
 }
@@ -30,7 +32,7 @@ impl<'m> Publication<'m> {
     /// A message on its way to the queues of route number `route`.
     #[must_use]
     pub fn new(message: Incoming<'m>, route: u32, persistent: bool) -> Self {
-        Self { message, route, persistent, journaled: None }
+        Self { message, route, persistent, rejected: false, journaled: None }
     }
 
     /// Bytes it takes in an outlet, roughly.

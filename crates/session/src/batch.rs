@@ -6,6 +6,7 @@ use leveret_engine::journal::Lsn;
 use leveret_engine::publish::PublishBatch;
 
 use crate::acks::{AckOp, Settlements};
+use crate::confirm::Outcome;
 use crate::connection::Connection;
 use crate::error::Failure;
 
@@ -61,9 +62,7 @@ impl Connection {
             batch.drop_after(*channel, *op);
         }
         if !batch.metas.is_empty() {
-            self.send_returns(batch);
-            let lsn = batch.publish.carry_out(&*self.broker.journal, &mut self.effects);
-            self.confirm(&batch.metas, lsn);
+            self.carry_out_publishes(batch);
         }
         self.settle(settlements);
         self.carry_out_effects();
@@ -74,6 +73,13 @@ impl Connection {
         for (channel, _, failure) in failed {
             self.fail(channel, failure);
         }
+    }
+
+    /// Puts the messages into their queues: returns go out first, confirms last.
+    pub(crate) fn carry_out_publishes(&mut self, batch: &mut Batch<'_>) {
+        self.send_returns(batch);
+        let lsn = batch.publish.carry_out(&*self.broker.journal, &mut self.effects);
+        self.confirm(batch, lsn);
     }
 
     /// Returns the mandatory messages that have no queue.
@@ -98,17 +104,18 @@ impl Connection {
         }
     }
 
-    /// Notes what is to be confirmed, a run a channel.
-    fn confirm(&mut self, metas: &[PublishMeta], lsn: Lsn) {
-        let mut due: Vec<(u16, u64)> = Vec::new();
-        for meta in metas.iter().filter(|meta| meta.seq > 0) {
-            match due.iter_mut().rev().find(|(channel, _)| *channel == meta.channel) {
-                Some((_, seq)) => *seq = meta.seq,
-                None => due.push((meta.channel, meta.seq)),
+    /// Notes what is to be confirmed: a run for neighbours of one channel with one outcome.
+    fn confirm(&self, batch: &Batch<'_>, lsn: Lsn) {
+        let mut runs: Vec<(u16, u64, Outcome)> = Vec::new();
+        for (item, meta) in batch.publish.items.iter().zip(&batch.metas).filter(|(_, meta)| meta.seq > 0) {
+            let outcome = if item.rejected { Outcome::Nacked } else { Outcome::Acked };
+            match runs.iter_mut().rev().find(|(channel, _, _)| *channel == meta.channel) {
+                Some((_, seq, known)) if *known == outcome => *seq = meta.seq,
+                _ => runs.push((meta.channel, meta.seq, outcome)),
             }
         }
-        for (channel, seq) in due {
-            self.outbox.confirm(channel, seq, lsn);
+        for (channel, seq, outcome) in runs {
+            self.outbox.confirm(channel, seq, lsn, outcome);
         }
     }
 

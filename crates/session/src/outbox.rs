@@ -18,7 +18,7 @@ use leveret_engine::queue::Queue;
 use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 
-use crate::confirm::Confirms;
+use crate::confirm::{Confirms, Outcome};
 pub use crate::encode::OutBuffer;
 use crate::unacked::{Unacked, UnackedList};
 
@@ -216,12 +216,12 @@ impl Outbox {
         true
     }
 
-    /// All publishes of a channel up to `seq` are done, and durable at `lsn`.
-    pub(crate) fn confirm(&self, channel: u16, seq: u64, lsn: Lsn) {
+    /// All publishes of a channel up to `seq` had this outcome, durable at `lsn`.
+    pub(crate) fn confirm(&self, channel: u16, seq: u64, lsn: Lsn, outcome: Outcome) {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(out) = state.channels.get_mut(&channel) else { return };
-        out.confirms.push(seq, lsn);
+        out.confirms.push(seq, lsn, outcome);
         if !std::mem::replace(&mut out.confirming, true) {
             state.confirming.push(channel);
         }
@@ -298,9 +298,7 @@ impl Outbox {
         let durable = self.journal.durable();
         for channel in std::mem::take(&mut state.confirming) {
             let Some(out) = state.channels.get_mut(&channel) else { continue };
-            if let Some(ack) = out.confirms.pop(durable) {
-                Method::from(ack).write_frame(channel, state.buffer.buffer());
-            }
+            out.confirms.pop(durable, |method| method.write_frame(channel, state.buffer.buffer()));
             match out.confirms.next() {
                 None => out.confirming = false,
                 Some(lsn) => {

@@ -51,7 +51,9 @@ impl Connection {
             }
             (Method::TxCommit(_), Mode::Transaction(transaction)) => {
                 let transaction = std::mem::take(transaction);
-                self.commit(number, transaction);
+                if !self.commit(number, transaction) {
+                    return Err(Failure::new(ReplyCode::PreconditionFailed, "partial tx completion", ids));
+                }
                 self.reply(number, false, TxCommitOk);
             }
             (Method::TxRollback(_), Mode::Transaction(_)) => {
@@ -63,8 +65,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Carries out what was held back: publishes first, then acknowledgements in order of their tags.
-    fn commit(&mut self, number: u16, mut transaction: Transaction) {
+    /// Carries out what was held back: publishes first, then acknowledgements in order of their tags. False when a queue
+    /// refused a message; the rest is done all the same.
+    fn commit(&mut self, number: u16, mut transaction: Transaction) -> bool {
         let mut publish = PublishBatch::default();
         let mut metas = Vec::with_capacity(transaction.publishes.len());
         for held in transaction.publishes {
@@ -73,7 +76,8 @@ impl Connection {
             metas.push(PublishMeta { channel: number, op: 0, seq: 0, mandatory: held.mandatory });
         }
         let mut batch = Batch { publish, metas, ..Batch::default() };
-        self.flush(&mut batch);
+        self.carry_out_publishes(&mut batch);
+        let complete = batch.publish.items.iter().all(|item| !item.rejected);
         transaction.acks.sort_by_key(|held| held.tag);
         let mut settlements = Settlements::default();
         if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
@@ -85,6 +89,7 @@ impl Connection {
         }
         self.settle(settlements);
         self.carry_out_effects();
+        complete
     }
 
     /// Takes an acknowledgement into the transaction: its deliveries are no longer outstanding, and no credit is back yet.

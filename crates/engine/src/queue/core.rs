@@ -8,6 +8,7 @@ use crate::limits::MESSAGES_A_HOLD_MAX;
 use crate::names::ConsumerKey;
 use crate::outlet::{DeliveryBatch, Messages, ParkReason, Parked, Pick, Planned};
 use crate::publish::Publication;
+use crate::queue::arguments::{Overflow, QueueArguments};
 use crate::queue::consumers::{Consumer, Consumers, NewConsumer};
 use crate::queue::ready::{Entry, ReadyList};
 use crate::queue::{Counts, Queue};
@@ -60,6 +61,10 @@ impl QueueCore {
         let mut planned = std::mem::take(&mut effects.picks);
         for &pick in picks {
             let Some(item) = items.get_mut(pick as usize) else { continue };
+            if self.refuses(&queue.settings, item.bytes()) {
+                item.rejected = true;
+                continue;
+            }
             self.last_seq += 1;
             let seq = self.last_seq;
             if let (Some(body), true) = (item.journaled, queue.durable) {
@@ -85,7 +90,31 @@ impl QueueCore {
         }
         planned.clear();
         effects.picks = planned;
+        self.drop_head(queue);
         end
+    }
+
+    /// Whether a message of `bytes` is refused for want of room (x-overflow reject-publish): judged before anybody gets it.
+    fn refuses(&self, settings: &QueueArguments, bytes: usize) -> bool {
+        settings.overflow != Overflow::DropHead && self.exceeds(settings, 1, bytes)
+    }
+
+    /// Whether the ready messages and so many more, with so many bytes, are over a limit.
+    fn exceeds(&self, settings: &QueueArguments, more: usize, more_bytes: usize) -> bool {
+        let over = |max: Option<u64>, have: usize| max.is_some_and(|max| have as u64 > max);
+        over(settings.max_length, self.ready.len() + more)
+            || over(settings.max_length_bytes, self.ready.body_bytes() + more_bytes)
+    }
+
+    /// Drops ready messages from the head until the queue is within its limits (x-overflow drop-head).
+    fn drop_head(&mut self, queue: &Queue) {
+        if queue.settings.overflow != Overflow::DropHead {
+            return;
+        }
+        while self.exceeds(&queue.settings, 0, 0) {
+            let Some(entry) = self.ready.pop_first() else { return };
+            self.journal_settled(queue, &[entry.seq]);
+        }
     }
 
     /// Whose turn it is, noting those that have to wait for their channel.
@@ -191,7 +220,7 @@ impl QueueCore {
         }
     }
 
-    pub(super) fn requeue(&mut self, returned: impl IntoIterator<Item = (Option<ConsumerKey>, Entry)>) {
+    pub(super) fn requeue(&mut self, queue: &Queue, returned: impl IntoIterator<Item = (Option<ConsumerKey>, Entry)>) {
         if self.deleted {
             return;
         }
@@ -203,6 +232,7 @@ impl QueueCore {
                 self.consumers.give_back(key, 1);
             }
         }
+        self.drop_head(queue);
     }
 
     pub(super) fn purge(&mut self, queue: &Queue) -> usize {

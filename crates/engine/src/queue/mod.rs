@@ -173,7 +173,7 @@ impl Queue {
         returned: impl IntoIterator<Item = (Option<ConsumerKey>, Entry)>,
         effects: &mut Effects,
     ) {
-        self.core.lock().requeue(returned);
+        self.core.lock().requeue(self, returned);
         self.deliver(effects);
     }
 

@@ -21,6 +21,7 @@ pub struct Entry {
 pub(super) struct ReadyList {
     returned: BTreeMap<u64, Entry>,
     fresh: VecDeque<Entry>,
+    body_bytes: usize,
 }
 
 impl ReadyList {
@@ -32,11 +33,18 @@ impl ReadyList {
         self.fresh.is_empty() && self.returned.is_empty()
     }
 
+    /// Bytes of all bodies.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
     pub(super) fn push_back(&mut self, entry: Entry) {
+        self.body_bytes += entry.message.body_len();
         self.fresh.push_back(entry);
     }
 
     pub(super) fn put_back(&mut self, entry: Entry) {
+        self.body_bytes += entry.message.body_len();
         self.returned.insert(entry.seq, entry);
     }
 
@@ -45,10 +53,11 @@ impl ReadyList {
     }
 
     pub(super) fn pop_first(&mut self) -> Option<Entry> {
-        if let Some((_, entry)) = self.returned.pop_first() {
-            return Some(entry);
-        }
-        let entry = self.fresh.pop_front();
+        let entry = match self.returned.pop_first() {
+            Some((_, entry)) => Some(entry),
+            None => self.fresh.pop_front(),
+        };
+        self.body_bytes -= entry.as_ref().map_or(0, |entry| entry.message.body_len());
         // A backlog that was worked off gives its memory back.
         if self.fresh.is_empty() && self.fresh.capacity() > KEPT_CAPACITY {
             self.fresh = VecDeque::new();
@@ -57,6 +66,7 @@ impl ReadyList {
     }
 
     pub(super) fn clear(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        self.body_bytes = 0;
         let returned = std::mem::take(&mut self.returned);
         let fresh = std::mem::take(&mut self.fresh);
         returned.into_values().chain(fresh)
