@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::limits::SHARED_BODY_BYTES_MIN;
 
@@ -27,8 +28,10 @@ pub struct Message(Repr);
 
 #[derive(Clone, Debug)]
 enum Repr {
-    /// Header, names, properties and body in one piece.
+    /// Header, names, properties and body in one allocation.
     Small(Arc<[u8]>),
+    /// The same in two: worth it where copying once more would cost more than an allocation.
+    Medium(Arc<Box<[u8]>>),
     Large(Arc<Large>),
 }
 
@@ -42,30 +45,30 @@ struct Large {
 /// Length of the header: exchange's length, routing key's length (a byte each), properties' length (u32, little endian).
 const HEADER_BYTES: usize = 6;
 
+/// Up to this size a message is put together on the stack and copied into its one allocation.
+const SMALL_BYTES_MAX: usize = 512;
+
 impl Message {
     /// Copies `parts`; a body that is shareable and large is shared instead.
     #[must_use]
     pub fn copy_of(parts: &Parts<'_>) -> Self {
-        let mut head = Vec::with_capacity(
-            HEADER_BYTES
-                + parts.exchange.len()
-                + parts.routing_key.len()
-                + parts.properties.len()
-                + if is_large(parts.body) { 0 } else { parts.body.len() },
-        );
-        // Names come out of short strings, so that their lengths fit; a frame's payload fits 32 bits.
-        head.push(u8::try_from(parts.exchange.len()).unwrap_or(u8::MAX));
-        head.push(u8::try_from(parts.routing_key.len()).unwrap_or(u8::MAX));
-        head.extend_from_slice(&u32::try_from(parts.properties.len()).unwrap_or(u32::MAX).to_le_bytes());
-        head.extend_from_slice(parts.exchange);
-        head.extend_from_slice(parts.routing_key);
-        head.extend_from_slice(parts.properties);
-        if is_large(parts.body) {
+        let head_len = HEADER_BYTES + parts.exchange.len() + parts.routing_key.len() + parts.properties.len();
+        if parts.body.len() >= SHARED_BODY_BYTES_MIN {
+            let mut head = Vec::with_capacity(head_len);
+            write_head(parts, |piece| head.extend_from_slice(piece));
             let body = parts.shared_body.cloned().unwrap_or_else(|| Bytes::copy_from_slice(parts.body));
             return Self(Repr::Large(Arc::new(Large { head: head.into(), body })));
         }
-        head.extend_from_slice(parts.body);
-        Self(Repr::Small(head.into()))
+        if head_len + parts.body.len() <= SMALL_BYTES_MAX {
+            let mut whole = SmallVec::<[u8; SMALL_BYTES_MAX]>::new();
+            write_head(parts, |piece| whole.extend_from_slice(piece));
+            whole.extend_from_slice(parts.body);
+            return Self(Repr::Small(Arc::from(whole.as_slice())));
+        }
+        let mut whole = Vec::with_capacity(head_len + parts.body.len());
+        write_head(parts, |piece| whole.extend_from_slice(piece));
+        whole.extend_from_slice(parts.body);
+        Self(Repr::Medium(Arc::new(whole.into())))
     }
 
     /// The parts of the message.
@@ -73,6 +76,7 @@ impl Message {
     pub fn parts(&self) -> Parts<'_> {
         match &self.0 {
             Repr::Small(whole) => split(whole, None),
+            Repr::Medium(whole) => split(whole, None),
             Repr::Large(large) => split(&large.head, Some(&large.body)),
         }
     }
@@ -84,8 +88,15 @@ impl Message {
     }
 }
 
-fn is_large(body: &[u8]) -> bool {
-    body.len() >= SHARED_BODY_BYTES_MIN
+/// Writes header, names and properties.
+fn write_head(parts: &Parts<'_>, mut write: impl FnMut(&[u8])) {
+    // Names come out of short strings, so that their lengths fit; a frame's payload fits 32 bits.
+    let byte = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+    let [p0, p1, p2, p3] = u32::try_from(parts.properties.len()).unwrap_or(u32::MAX).to_le_bytes();
+    write(&[byte(parts.exchange), byte(parts.routing_key), p0, p1, p2, p3]);
+    write(parts.exchange);
+    write(parts.routing_key);
+    write(parts.properties);
 }
 
 fn split<'a>(head: &'a [u8], large: Option<&'a Bytes>) -> Parts<'a> {
@@ -174,6 +185,14 @@ mod tests {
             (&b"logs"[..], &b"a.b"[..], &[0, 0][..], &b"hello"[..])
         );
         assert!(got.shared_body.is_none());
+    }
+
+    #[test]
+    fn medium_message_round_trips() {
+        let body = vec![3; 2000];
+        let message = Message::copy_of(&parts(&body, None));
+        assert_eq!(message.body_len(), 2000);
+        assert_eq!((message.parts().routing_key, message.parts().body), (&b"a.b"[..], &body[..]));
     }
 
     #[test]

@@ -43,7 +43,9 @@ impl Connected {
 
     /// Tuning is done: heartbeats begin.
     pub(crate) fn start_heartbeat(&self, interval_s: u16, now_ms: u64) {
-        self.beat.lock().heartbeat = Heartbeat::new(interval_s, now_ms);
+        let sent = self.sent_bytes.load(Ordering::Relaxed);
+        let received = self.received_bytes.load(Ordering::Relaxed);
+        self.beat.lock().heartbeat = Heartbeat::new(interval_s, now_ms, sent, received);
     }
 
     /// What the ticker does for each connection.

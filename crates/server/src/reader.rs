@@ -20,7 +20,7 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// A client that does not read its replies is not listened to while so many bytes of them wait.
-const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long what a client still sends is thrown away after the last word, so that the last word is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);

@@ -61,10 +61,11 @@ impl Connection {
         for (channel, op, _) in &failed {
             batch.drop_after(*channel, *op);
         }
+        // First the acknowledgements: a consumer that has room by now may be meant to get what is published.
+        self.settle(settlements);
         if !batch.metas.is_empty() {
             self.carry_out_publishes(batch);
         }
-        self.settle(settlements);
         self.carry_out_effects();
         batch.publish.items.clear();
         batch.publish.routes.clear();

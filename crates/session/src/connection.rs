@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use leveret_codec::erlang::Binary;
+use leveret_codec::erlang::Octets;
 use leveret_codec::frame::{Frame, FrameError, FrameKind, split_frame};
 use leveret_codec::limits::FRAME_OVERHEAD;
 use leveret_codec::method::{ConnectionClose, ConnectionCloseOk, Method, MethodError};
@@ -418,7 +418,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Method<'_>, Failure> {
             let (ids, arguments) = payload.split_first_chunk::<4>().unwrap_or((&[0; 4], payload));
             let [c1, c0, m1, m0] = *ids;
             let ids = (u16::from_be_bytes([c1, c0]), u16::from_be_bytes([m1, m0]));
-            Failure::new(ReplyCode::FrameError, format!("cannot decode {}", Binary(arguments)), ids)
+            Failure::new(ReplyCode::FrameError, format!("cannot decode {}", Octets(arguments)), ids)
         }
         MethodError::NotUtf8 => Failure::frame(ReplyCode::FrameError, "Malformed UTF-8 in shortstr"),
     })
@@ -426,7 +426,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Method<'_>, Failure> {
 
 /// The refusal of something that cannot be read.
 pub(crate) fn cannot_decode(payload: &[u8]) -> Failure {
-    Failure::frame(ReplyCode::FrameError, format!("cannot decode {}", Binary(payload)))
+    Failure::frame(ReplyCode::FrameError, format!("cannot decode {}", Octets(payload)))
 }
 
 /// The refusal of a frame that has no place where it came.

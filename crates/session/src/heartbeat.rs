@@ -26,15 +26,15 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Heartbeats each `interval_s` seconds from `now_ms` on; none for 0.
+    /// Heartbeats each `interval_s` seconds from `now_ms` on, when so many bytes have been sent and received; none for 0.
     #[must_use]
-    pub fn new(interval_s: u16, now_ms: u64) -> Option<Self> {
+    pub fn new(interval_s: u16, now_ms: u64, sent_bytes: u64, received_bytes: u64) -> Option<Self> {
         let interval_ms = u64::from(interval_s) * 1000;
         (interval_ms > 0).then(|| Self {
             interval_ms,
-            sent_bytes: 0,
+            sent_bytes,
             next_send_ms: now_ms + interval_ms / 2,
-            received_bytes: 0,
+            received_bytes,
             next_receive_ms: now_ms + interval_ms,
             silent_intervals: 0,
         })
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn sends_after_half_an_interval_of_silence() {
-        let mut beat = Heartbeat::new(10, 0).unwrap();
+        let mut beat = Heartbeat::new(10, 0, 0, 0).unwrap();
         assert_eq!(beat.tick(4_999, 0, 0), Beat::Nothing);
         assert_eq!(beat.tick(5_000, 0, 0), Beat::Send);
         assert_eq!(beat.tick(9_000, 8, 0), Beat::Nothing);
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn sends_each_half_interval_while_nothing_else_is_sent() {
-        let mut beat = Heartbeat::new(2, 0).unwrap();
+        let mut beat = Heartbeat::new(2, 0, 0, 0).unwrap();
         for beats in 0..10 {
             // Ticks are late, by up to a quarter of a second.
             let now_ms = 1_000 * (beats + 1) + 60 * (beats % 4);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn gives_up_after_two_silent_intervals() {
-        let mut beat = Heartbeat::new(1, 0).unwrap();
+        let mut beat = Heartbeat::new(1, 0, 0, 0).unwrap();
         assert_ne!(beat.tick(1_000, 1, 5), Beat::PeerGone);
         assert_ne!(beat.tick(2_000, 2, 5), Beat::PeerGone);
         assert_eq!(beat.tick(3_000, 3, 5), Beat::PeerGone);
@@ -103,6 +103,6 @@ mod tests {
 
     #[test]
     fn zero_disables() {
-        assert!(Heartbeat::new(0, 0).is_none());
+        assert!(Heartbeat::new(0, 0, 0, 0).is_none());
     }
 }

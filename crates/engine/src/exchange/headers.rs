@@ -80,7 +80,7 @@ struct Criterion {
 /// Criteria that must hold together. Never empty.
 #[derive(Clone, Debug)]
 struct CriteriaSet<D> {
-    /// In order of their numbers, each once.
+    /// In order of their numbers.
     criteria: Criteria,
     /// The one of them where the set waits.
     waits_at: CriterionId,
@@ -263,7 +263,6 @@ impl<D: Clone + Eq + Hash> HeadersTable<D> {
     fn known(&self, asked: &[AskedCriterion<'_>]) -> Option<Criteria> {
         let mut criteria = asked.iter().map(|asked| self.find(asked)).collect::<Option<Criteria>>()?;
         criteria.sort_unstable();
-        criteria.dedup();
         Some(criteria)
     }
 
