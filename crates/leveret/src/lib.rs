@@ -10,8 +10,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use leveret_server::Error;
+use leveret_server::engine::permission::Permissions;
+use leveret_server::engine::user::User;
 use leveret_server::{Server, ServerConfig};
 use tokio::runtime::Runtime;
 
@@ -28,14 +31,41 @@ pub struct Broker {
 pub struct BrokerBuilder {
     config: ServerConfig,
     worker_threads: usize,
+    vhosts: Vec<String>,
+    users: Vec<NewUser>,
 }
+
+/// A user beside guest, with its permissions in one vhost: patterns over the names of exchanges and queues.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: String,
+    /// The vhost that the permissions are for.
+    pub vhost: String,
+    /// What it may declare and delete; a regular expression, searched for anywhere in the name.
+    pub configure: String,
+    /// Where it may put messages.
+    pub write: String,
+    /// Where it may take messages from.
+    pub read: String,
+}
+
+/// How long a drop waits for the broker's tasks.
+const DROP_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Broker {
     /// A broker on a free port of 127.0.0.1.
     #[must_use]
     pub fn builder() -> BrokerBuilder {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        BrokerBuilder { config: ServerConfig { listen, ..ServerConfig::default() }, worker_threads: 2 }
+        BrokerBuilder {
+            config: ServerConfig { listen, ..ServerConfig::default() },
+            worker_threads: 2,
+            vhosts: Vec::new(),
+            users: Vec::new(),
+        }
     }
 
     /// Where it listens.
@@ -53,10 +83,10 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Also within a runtime of the program itself, where a blocking end is not allowed.
-            runtime.shutdown_background();
-        }
+        let Some(runtime) = self.runtime.take() else { return };
+        // On a thread of its own: the program may be in a runtime itself, where another may not be ended.
+        let ended = std::thread::spawn(move || runtime.shutdown_timeout(DROP_PATIENCE));
+        let _ = ended.join();
     }
 }
 
@@ -82,10 +112,24 @@ impl BrokerBuilder {
         self
     }
 
+    /// Adds a vhost beside `/`.
+    #[must_use]
+    pub fn vhost(mut self, name: impl Into<String>) -> Self {
+        self.vhosts.push(name.into());
+        self
+    }
+
+    /// Adds a user beside guest.
+    #[must_use]
+    pub fn user(mut self, user: NewUser) -> Self {
+        self.users.push(user);
+        self
+    }
+
     /// Starts the broker; it accepts connections when this returns.
     ///
     /// # Errors
-    /// When it cannot listen, or not use the data directory.
+    /// When it cannot listen, or not use the data directory, or a user's pattern is no regular expression.
     pub fn start(self) -> Result<Broker, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.worker_threads)
@@ -96,6 +140,28 @@ impl BrokerBuilder {
             let _entered = runtime.enter();
             Server::start(&self.config)?
         };
+        for vhost in &self.vhosts {
+            server.broker().add_vhost(vhost);
+        }
+        for user in self.users {
+            server.broker().add_user(user.try_into()?);
+        }
         Ok(Broker { server, runtime: Some(runtime) })
+    }
+}
+
+impl TryFrom<NewUser> for User {
+    type Error = Error;
+
+    fn try_from(user: NewUser) -> Result<Self, Error> {
+        let permissions = Permissions::new(&user.configure, &user.write, &user.read)
+            .map_err(|error| Error::Pattern { user: user.name.clone(), reason: error.to_string() })?;
+        Ok(Self {
+            name: user.name.into(),
+            password: user.password,
+            tags: Vec::new(),
+            loopback_only: false,
+            permissions: [(user.vhost.into(), permissions)].into_iter().collect(),
+        })
     }
 }

@@ -36,6 +36,14 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// A permission's pattern is no regular expression.
+    #[error("a permission pattern of user '{user}' is no regular expression: {reason}")]
+    Pattern {
+        /// Whose.
+        user: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The runtime could not be started.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),

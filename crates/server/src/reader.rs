@@ -111,11 +111,12 @@ impl Reader {
             }
         };
         tokio::select! {
+            // A client that never stops sending must not keep the others from being heard.
             biased;
-            read = self.socket.read_buf(input) => Event::Read(read),
             () = self.shutdown.cancelled(), if !shutting_down => Event::Shutdown,
             () = self.connection.gone.cancelled() => Event::Gone,
             () = too_late => Event::Gone,
+            read = self.socket.read_buf(input) => Event::Read(read),
         }
     }
 

@@ -206,7 +206,7 @@ impl Connection {
         self.end_consumers(number);
         self.undo_transaction(number);
         let settlements = self.take_all_unacked(number);
-        self.outbox.lock().channels.remove(&number);
+        self.outbox.end_channel(number);
         self.settle(settlements);
     }
 

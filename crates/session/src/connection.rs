@@ -14,7 +14,6 @@ use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
 use leveret_engine::names::ConnectionId;
-use leveret_engine::queue::Queue;
 use leveret_engine::user::User;
 use leveret_engine::vhost::Vhost;
 
@@ -26,6 +25,7 @@ use crate::limits::{
     BATCH_BYTES_MAX, CLOSE_OK_PATIENCE, HANDSHAKE_PATIENCE, PRE_TUNE_FRAME_BYTES_MAX, REFUSED_PATIENCE,
 };
 use crate::outbox::Outbox;
+use crate::owned_queues::OwnedQueues;
 use crate::route_cache::RouteCache;
 
 /// One connection.
@@ -43,7 +43,7 @@ pub struct Connection {
     pub(crate) home: Option<Arc<Home>>,
     pub(crate) tuned: Tuned,
     pub(crate) channels: HashMap<u16, Channel, RandomState>,
-    pub(crate) owned_queues: Vec<Arc<Queue>>,
+    pub(crate) owned_queues: OwnedQueues,
     pub(crate) routes: RouteCache,
     pub(crate) effects: Effects,
 }
@@ -162,7 +162,7 @@ impl Connection {
             home: None,
             tuned: Tuned { channel_max: 0, frame_max: PRE_TUNE_FRAME_BYTES_MAX, heartbeat_s: 0 },
             channels: HashMap::default(),
-            owned_queues: Vec::new(),
+            owned_queues: OwnedQueues::default(),
             routes: RouteCache::default(),
             effects: Effects::default(),
         }
@@ -400,7 +400,7 @@ impl Connection {
             self.channels.remove(&number);
         }
         if let Some(home) = self.home.clone() {
-            for queue in std::mem::take(&mut self.owned_queues) {
+            for queue in std::mem::take(&mut self.owned_queues).into_queues() {
                 home.vhost.delete_owned_queue(&queue, &mut self.effects);
             }
         }

@@ -32,6 +32,7 @@ pub mod heartbeat;
 pub mod limits;
 pub mod outbox;
 mod outlet;
+mod owned_queues;
 mod publish;
 mod publish_checks;
 mod queue_methods;

@@ -230,6 +230,16 @@ impl Outbox {
         }
     }
 
+    /// Forgets a channel; confirms that are durable go out before.
+    pub(crate) fn end_channel(self: &Arc<Self>, channel: u16) {
+        let mut state = self.lock();
+        self.add_confirms(&mut state);
+        state.channels.remove(&channel);
+        if self.added(&mut state) {
+            self.wake();
+        }
+    }
+
     /// Nothing will be added: the writer closes the socket after what is there.
     pub fn finish(&self) {
         let mut state = self.lock();

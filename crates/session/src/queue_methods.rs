@@ -1,7 +1,6 @@
 //! queue.declare, bind, unbind, purge and delete.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use leveret_codec::method::{
     Method, QueueBind, QueueBindOk, QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk, QueuePurge, QueuePurgeOk,
@@ -96,9 +95,8 @@ impl Connection {
             random: (self.config.random)(),
         };
         let (queue, counts, _lsn) = home.vhost.declare_queue(&asked, &home.user, self.id).refused(ids)?;
-        if queue.owner.is_some() && !self.owned_queues.iter().any(|owned| owned.id == queue.id) {
-            self.owned_queues.retain(|owned| !owned.is_deleted());
-            self.owned_queues.push(Arc::clone(&queue));
+        if queue.owner.is_some() {
+            self.owned_queues.insert(&queue);
         }
         Ok((Name::clone(&queue.name), counts))
     }
