@@ -10,8 +10,9 @@ use crate::confirm::Outcome;
 use crate::connection::Connection;
 use crate::error::Failure;
 
-/// Publishes and acknowledgements in the order they came. Neither waits for the other: only where one fails does the order
-/// between them matter, and then `op` tells it.
+/// Publishes and acknowledgements of one read, each in the order they came. Acknowledgements are carried out first: a consumer
+/// that has room by them may be meant to get what is published. Between the two only a failure needs the order in which they
+/// came, and `op` tells it.
 #[derive(Default)]
 pub(crate) struct Batch<'c> {
     pub(crate) publish: PublishBatch<'c>,
