@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use crate::limits::SHARED_BODY_BYTES_MIN;
 
@@ -30,8 +29,6 @@ pub struct Message(Repr);
 enum Repr {
     /// Header, names, properties and body in one allocation.
     Small(Arc<[u8]>),
-    /// The same in two: worth it where copying once more would cost more than an allocation.
-    Medium(Arc<Box<[u8]>>),
     Large(Arc<Large>),
 }
 
@@ -45,30 +42,23 @@ struct Large {
 /// Length of the header: exchange's length, routing key's length (a byte each), properties' length (u32, little endian).
 const HEADER_BYTES: usize = 6;
 
-/// Up to this size a message is put together on the stack and copied into its one allocation.
-const SMALL_BYTES_MAX: usize = 512;
-
 impl Message {
     /// Copies `parts`; a body that is shareable and large is shared instead.
     #[must_use]
     pub fn copy_of(parts: &Parts<'_>) -> Self {
-        let head_len = HEADER_BYTES + parts.exchange.len() + parts.routing_key.len() + parts.properties.len();
+        let names_len = parts.exchange.len() + parts.routing_key.len();
+        let head_len = HEADER_BYTES + names_len + parts.properties.len();
         if parts.body.len() >= SHARED_BODY_BYTES_MIN {
-            let mut head = Vec::with_capacity(head_len);
-            write_head(parts, |piece| head.extend_from_slice(piece));
+            let mut head: Box<[u8]> = std::iter::repeat_n(0, head_len).collect();
+            write(&mut head, parts, &[]);
             let body = parts.shared_body.cloned().unwrap_or_else(|| Bytes::copy_from_slice(parts.body));
-            return Self(Repr::Large(Arc::new(Large { head: head.into(), body })));
+            return Self(Repr::Large(Arc::new(Large { head, body })));
         }
-        if head_len + parts.body.len() <= SMALL_BYTES_MAX {
-            let mut whole = SmallVec::<[u8; SMALL_BYTES_MAX]>::new();
-            write_head(parts, |piece| whole.extend_from_slice(piece));
-            whole.extend_from_slice(parts.body);
-            return Self(Repr::Small(Arc::from(whole.as_slice())));
+        let mut whole: Arc<[u8]> = std::iter::repeat_n(0, head_len + parts.body.len()).collect();
+        if let Some(whole) = Arc::get_mut(&mut whole) {
+            write(whole, parts, parts.body);
         }
-        let mut whole = Vec::with_capacity(head_len + parts.body.len());
-        write_head(parts, |piece| whole.extend_from_slice(piece));
-        whole.extend_from_slice(parts.body);
-        Self(Repr::Medium(Arc::new(whole.into())))
+        Self(Repr::Small(whole))
     }
 
     /// The parts of the message.
@@ -76,7 +66,6 @@ impl Message {
     pub fn parts(&self) -> Parts<'_> {
         match &self.0 {
             Repr::Small(whole) => split(whole, None),
-            Repr::Medium(whole) => split(whole, None),
             Repr::Large(large) => split(&large.head, Some(&large.body)),
         }
     }
@@ -88,15 +77,18 @@ impl Message {
     }
 }
 
-/// Writes header, names and properties.
-fn write_head(parts: &Parts<'_>, mut write: impl FnMut(&[u8])) {
+/// Fills `out` with header, names, properties and `body`, which it has the length of.
+fn write(out: &mut [u8], parts: &Parts<'_>, body: &[u8]) {
     // Names come out of short strings, so that their lengths fit; a frame's payload fits 32 bits.
     let byte = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap_or(u8::MAX);
     let [p0, p1, p2, p3] = u32::try_from(parts.properties.len()).unwrap_or(u32::MAX).to_le_bytes();
-    write(&[byte(parts.exchange), byte(parts.routing_key), p0, p1, p2, p3]);
-    write(parts.exchange);
-    write(parts.routing_key);
-    write(parts.properties);
+    let header = [byte(parts.exchange), byte(parts.routing_key), p0, p1, p2, p3];
+    let mut rest = out;
+    for piece in [&header, parts.exchange, parts.routing_key, parts.properties, body] {
+        let Some((place, after)) = rest.split_at_mut_checked(piece.len()) else { return };
+        place.copy_from_slice(piece);
+        rest = after;
+    }
 }
 
 fn split<'a>(head: &'a [u8], large: Option<&'a Bytes>) -> Parts<'a> {

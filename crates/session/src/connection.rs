@@ -271,7 +271,7 @@ impl Connection {
                     FrameKind::Heartbeat if span.channel == 0 => Ok(()),
                     FrameKind::Method if span.channel == 0 => {
                         self.flush(batch);
-                        let method = decode(payload)?;
+                        let method = Method::decode(payload).map_err(|error| undecodable(error, payload))?;
                         self.connection_method(&method)
                     }
                     _ => Err(unexpected_frame(&frame)),
@@ -408,9 +408,10 @@ impl Connection {
     }
 }
 
-/// Decodes a method frame's payload.
-pub(crate) fn decode(payload: &[u8]) -> Result<Method<'_>, Failure> {
-    Method::decode(payload).map_err(|error| match error {
+/// The refusal of a method that cannot be decoded.
+#[cold]
+pub(crate) fn undecodable(error: MethodError, payload: &[u8]) -> Failure {
+    match error {
         MethodError::Unknown { class_id, method_id } => {
             Failure::new(ReplyCode::CommandInvalid, "unimplemented method", (class_id, method_id))
         }
@@ -421,7 +422,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Method<'_>, Failure> {
             Failure::new(ReplyCode::FrameError, format!("cannot decode {}", Octets(arguments)), ids)
         }
         MethodError::NotUtf8 => Failure::frame(ReplyCode::FrameError, "Malformed UTF-8 in shortstr"),
-    })
+    }
 }
 
 /// The refusal of something that cannot be read.

@@ -1,7 +1,7 @@
 //! AMQP connections and channels as machines without IO: bytes go in, engine calls and bytes come out.
 //!
 //! The way of a message: the server reads a batch of bytes and gives it to [`connection::Connection::feed`]. Whole frames are
-//! cut out; publishes and acknowledgements are gathered ([`batch`]); any other method first carries out what was gathered. A
+//! cut out; publishes and acknowledgements are gathered (`batch`); any other method first carries out what was gathered. A
 //! publish whose three frames lie in one read is never copied here. Deliveries come from the engine to the
 //! [`outbox::Outbox`], which numbers them, remembers them until they are settled and encodes them under one lock, so that
 //! the order of tags is the order on the wire. The server's writer swaps the outbox out; confirms that became durable meanwhile

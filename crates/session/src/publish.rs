@@ -9,7 +9,7 @@ use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::limits::SHARED_BODY_BYTES_MIN;
 use leveret_engine::message::{Incoming, Message};
 use leveret_engine::permission::{Resource, Verb};
-use leveret_engine::publish::{Publication, Route};
+use leveret_engine::publish::{Publication, PublishBatch, Route};
 
 use crate::batch::{Batch, PublishMeta};
 use crate::carbon_copy::{CarbonCopies, without_blind_copies};
@@ -39,7 +39,8 @@ struct Complete<'p> {
 
 /// Where a message goes.
 struct Found {
-    route: Route,
+    /// Its route's number in the batch.
+    route: u32,
     /// It has a BCC header, which nobody may see.
     blind_copies: bool,
 }
@@ -190,6 +191,7 @@ impl Connection {
     }
 
     /// Checks and routes a message, and puts it into the batch or into the channel's transaction.
+    #[inline]
     fn complete<'c>(
         &mut self,
         number: u16,
@@ -197,10 +199,12 @@ impl Connection {
         mut message: Incoming<'c>,
         batch: &mut Batch<'c>,
     ) -> Result<(), Failure> {
-        if let Some(addressed) = self.addressed(number, &message.parts(), publish.properties, IDS)? {
+        if publish.properties.has(Property::ReplyTo)
+            && let Some(addressed) = self.addressed(number, &message.parts(), publish.properties, IDS)?
+        {
             message = Incoming::kept(addressed);
         }
-        let Found { route, blind_copies } = self.find_route(publish)?;
+        let Found { route, blind_copies } = self.find_route(publish, &mut batch.publish)?;
         if blind_copies {
             message = Incoming::kept(without_blind_copies(&message.parts()));
         }
@@ -214,12 +218,12 @@ impl Connection {
                 *last
             }
             Mode::Transaction(transaction) => {
+                let route = batch.publish.routes.get(route as usize).cloned().unwrap_or_default();
                 let message = message.keep();
                 transaction.publishes.push(HeldPublish { message, route, persistent, mandatory });
                 return Ok(());
             }
         };
-        let route = batch.publish.route_number(&route);
         let op = batch.next_op();
         batch.metas.push(PublishMeta { channel: number, op, seq, mandatory });
         batch.publish.items.push(Publication::new(message, route, persistent));
@@ -227,20 +231,26 @@ impl Connection {
     }
 
     /// The queues for a message.
-    fn find_route(&mut self, publish: &Complete<'_>) -> Result<Found, Failure> {
+    #[inline]
+    fn find_route(&mut self, publish: &Complete<'_>, batch: &mut PublishBatch<'_>) -> Result<Found, Failure> {
         const LOOKED_INTO: u16 = Property::Headers.flag() | Property::Expiration.flag() | Property::UserId.flag();
         let Complete { exchange, routing_key, properties, .. } = publish;
         let plain = properties.flags() & LOOKED_INTO == 0;
         if plain && let Some(route) = self.routes.find(exchange, routing_key) {
-            return Ok(Found { route: Route::clone(route), blind_copies: false });
+            return Ok(Found { route: batch.route_number(route), blind_copies: false });
         }
         let Some(home) = self.home.clone() else {
-            return Ok(Found { route: Route::from([]), blind_copies: false });
+            return Ok(Found { route: batch.route_number(&Route::default()), blind_copies: false });
         };
-        self.find_route_slowly(&home, publish)
+        self.find_route_slowly(&home, publish, batch)
     }
 
-    fn find_route_slowly(&mut self, home: &Home, publish: &Complete<'_>) -> Result<Found, Failure> {
+    fn find_route_slowly(
+        &mut self,
+        home: &Home,
+        publish: &Complete<'_>,
+        batch: &mut PublishBatch<'_>,
+    ) -> Result<Found, Failure> {
         let Complete { exchange, routing_key, properties, .. } = publish;
         let name = String::from_utf8_lossy(exchange);
         home.user.check(&home.vhost, Verb::Write, Resource::Exchange(&name)).refused(IDS)?;
@@ -255,13 +265,13 @@ impl Connection {
         if copies.is_empty()
             && let Some(route) = self.routes.find(exchange, routing_key)
         {
-            return Ok(Found { route: Route::clone(route), blind_copies: false });
+            return Ok(Found { route: batch.route_number(route), blind_copies: false });
         }
         let routed = home.vhost.route(&found, &copies.keys(routing_key), || properties.headers());
         if copies.is_empty() {
             self.routes.insert(exchange, routing_key, &routed);
         }
-        Ok(Found { route: routed.queues, blind_copies: copies.has_blind() })
+        Ok(Found { route: batch.route_number(&routed.queues), blind_copies: copies.has_blind() })
     }
 }
 
