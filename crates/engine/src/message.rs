@@ -149,6 +149,11 @@ impl<'a> Incoming<'a> {
         }
     }
 
+    /// The message in the form to keep, for one who is alone with it: nothing is left here.
+    pub fn take(&mut self) -> Message {
+        self.kept.take().unwrap_or_else(|| Message::copy_of(&self.parts()))
+    }
+
     /// The message in the form to keep: made once, shared by all who keep it.
     pub fn keep(&mut self) -> Message {
         if let Some(message) = &self.kept {

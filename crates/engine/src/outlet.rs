@@ -122,11 +122,11 @@ impl Delivery<'_, '_> {
         }
     }
 
-    /// The message in the form to keep until it is acknowledged.
-    pub fn keep(&mut self) -> Message {
-        match &mut self.source {
-            Source::Incoming(item) => item.message.keep(),
-            Source::Kept(message) => (*message).clone(),
+    /// The message in the form to keep until it is acknowledged. Its parts may not be asked for any more.
+    pub fn keep(self) -> Message {
+        match self.source {
+            Source::Incoming(item) => item.keep(),
+            Source::Kept(message) => message.clone(),
         }
     }
 }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::effects::Effects;
 use crate::journal::{Journal, Lsn, Record};
 use crate::limits::MESSAGES_A_HOLD_MAX;
-use crate::message::Incoming;
+use crate::message::{Incoming, Message};
 use crate::queue::Queue;
 
 /// The queues a message goes to, each once.
@@ -22,22 +22,23 @@ pub struct Publication<'m> {
     pub route: u32,
     /// delivery-mode 2.
     pub persistent: bool,
+    /// It goes to one queue at most.
+    sole: bool,
     /// A queue refused it: it is full.
     pub rejected: bool,
     /// Where its body lies in the journal, if it had to go there.
     pub(crate) journaled: Option<Lsn>,
 }
 
-impl<'m> Publication<'m> {
-    /// A message on its way to the queues of route number `route`.
-    #[must_use]
-    pub fn new(message: Incoming<'m>, route: u32, persistent: bool) -> Self {
-        Self { message, route, persistent, rejected: false, journaled: None }
-    }
-
+impl Publication<'_> {
     /// Bytes it takes in an outlet, roughly.
     pub(crate) fn bytes(&self) -> usize {
         self.message.parts().body.len()
+    }
+
+    /// The message in the form to keep. Whoever is alone with it takes it, and finds nothing left.
+    pub(crate) fn keep(&mut self) -> Message {
+        if self.sole { self.message.take() } else { self.message.keep() }
     }
 }
 
@@ -50,7 +51,14 @@ pub struct PublishBatch<'m> {
     pub routes: Vec<Route>,
 }
 
-impl PublishBatch<'_> {
+impl<'m> PublishBatch<'m> {
+    /// Adds a message for the queues of route number `route`.
+    #[inline]
+    pub fn push(&mut self, message: Incoming<'m>, route: u32, persistent: bool) {
+        let sole = self.routes.get(route as usize).is_none_or(|route| route.len() <= 1);
+        self.items.push(Publication { message, route, persistent, sole, rejected: false, journaled: None });
+    }
+
     /// The number of `route` in this batch.
     pub fn route_number(&mut self, route: &Route) -> u32 {
         let same = |known: &Route| Arc::ptr_eq(known, route);

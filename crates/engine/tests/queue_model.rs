@@ -11,7 +11,7 @@ use leveret_engine::journal::MemoryJournal;
 use leveret_engine::message::Incoming;
 use leveret_engine::names::{ConsumerKey, Name, QueueId};
 use leveret_engine::outlet::{ChannelLimit, DeliveryBatch, Outlet, Parked};
-use leveret_engine::publish::{Publication, PublishBatch, Route};
+use leveret_engine::publish::{PublishBatch, Route};
 use leveret_engine::queue::arguments::QueueArguments;
 use leveret_engine::queue::{Entry, NewConsumer, NewQueue, Queue, Settled};
 use proptest::prelude::*;
@@ -37,11 +37,12 @@ impl Outlet for Recorder {
     }
 
     fn deliver(&self, batch: DeliveryBatch<'_, '_>) -> bool {
-        batch.for_each(|mut delivery| {
+        batch.for_each(|delivery| {
             let to = delivery.to;
+            let (seq, redelivered) = (delivery.seq, delivery.redelivered);
             let message = delivery.keep();
             let body = u64::from_be_bytes(message.parts().body.try_into().unwrap());
-            let entry = Entry { seq: delivery.seq, redelivered: delivery.redelivered, message };
+            let entry = Entry { seq, redelivered, message };
             let delivered = Delivered { consumer: to.key, no_ack: to.no_ack, body, entry };
             self.deliveries.lock().unwrap().push(delivered);
         });
@@ -182,7 +183,7 @@ impl Model {
         let route = batch.route_number(&self.route);
         for body in &bodies {
             let message = Incoming::borrowed(b"", b"q", &[0, 0], body, None);
-            batch.items.push(Publication::new(message, route, false));
+            batch.push(message, route, false);
         }
         batch.carry_out(&MemoryJournal::default(), &mut self.effects);
     }

@@ -52,7 +52,7 @@ pub(crate) struct QueueGroup {
 
 impl Settlements {
     /// Adds a delivery of `channel` that came from `queue`.
-    pub(crate) fn add(&mut self, channel: u16, queue: Arc<Queue>, unacked: Unacked, outcome: Outcome) {
+    pub(crate) fn add(&mut self, channel: u16, queue: &Arc<Queue>, unacked: Unacked, outcome: Outcome) {
         if unacked.consumer.is_some() {
             match self.released.last_mut().filter(|(known, _)| *known == channel) {
                 Some((_, released)) => *released += 1,
@@ -64,6 +64,7 @@ impl Settlements {
             _ => match self.groups.iter().position(|group| group.queue.id == queue.id) {
                 Some(place) => place,
                 None => {
+                    let queue = Arc::clone(queue);
                     self.groups.push(QueueGroup { queue, settled: Vec::new(), requeued: Vec::new() });
                     self.groups.len() - 1
                 }
@@ -114,9 +115,9 @@ impl Connection {
                 failed.push((ack.channel, ack.op, unknown_tag(ack.tag, ack.ids)));
             }
             for unacked in taken.drain(..) {
-                if let Some(queue) = channel.release_queue(&unacked) {
+                channel.release_queue(unacked, |queue, unacked| {
                     settlements.add(ack.channel, queue, unacked, ack.outcome);
-                }
+                });
             }
         }
         (settlements, failed)
@@ -130,9 +131,9 @@ impl Connection {
             let mut taken = Vec::with_capacity(channel.unacked.len());
             channel.unacked.take_to(u64::MAX, |_, unacked| taken.push(unacked));
             for unacked in taken {
-                if let Some(queue) = channel.release_queue(&unacked) {
+                channel.release_queue(unacked, |queue, unacked| {
                     settlements.add(number, queue, unacked, Outcome::Requeued);
-                }
+                });
             }
         }
         settlements

@@ -104,15 +104,15 @@ impl OutChannel {
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 
-    /// The queue that `unacked` came from, which is used once less.
-    pub(crate) fn release_queue(&mut self, unacked: &Unacked) -> Option<Arc<Queue>> {
+    /// Gives `take` the queue that `unacked` came from, which is used once less.
+    pub(crate) fn release_queue(&mut self, unacked: Unacked, take: impl FnOnce(&Arc<Queue>, Unacked)) {
         let place = unacked.queue as usize;
-        let found = self.queues.get_mut(place)?;
+        let Some(found) = self.queues.get_mut(place) else { return };
+        take(&found.queue, unacked);
         found.uses -= 1;
         if found.uses == 0 {
-            return self.queues.try_remove(place).map(|found| found.queue);
+            self.queues.try_remove(place);
         }
-        Some(Arc::clone(&found.queue))
     }
 }
 

@@ -33,18 +33,18 @@ impl Outlet for ChannelOutlet {
         let from = Arc::clone(batch.queue());
         let mut queue = None;
         let mut uses = 0;
-        batch.for_each(|mut delivery| {
+        batch.for_each(|delivery| {
             let to = delivery.to;
             let tag = channel.next_tag();
-            if !to.no_ack {
-                uses += 1;
-                let queue = *queue.get_or_insert_with(|| channel.use_queue(&from, 0));
-                let (seq, message) = (delivery.seq, delivery.keep());
-                channel.unacked.push(tag, Unacked { queue, consumer: Some(to.key), seq, message });
-            }
             let parts = delivery.parts();
             deliver_frame(buffer.buffer(), self.channel, to.tag.as_bytes(), tag, delivery.redelivered, &parts);
             buffer.content(self.channel, &parts, frame_max);
+            if !to.no_ack {
+                uses += 1;
+                let queue = *queue.get_or_insert_with(|| channel.use_queue(&from, 0));
+                let (seq, consumer) = (delivery.seq, Some(to.key));
+                channel.unacked.push(tag, Unacked { queue, consumer, seq, message: delivery.keep() });
+            }
         });
         if uses > 0 {
             channel.use_queue(&from, uses);

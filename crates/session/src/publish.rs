@@ -9,7 +9,7 @@ use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::limits::SHARED_BODY_BYTES_MIN;
 use leveret_engine::message::{Incoming, Message};
 use leveret_engine::permission::{Resource, Verb};
-use leveret_engine::publish::{Publication, PublishBatch, Route};
+use leveret_engine::publish::{PublishBatch, Route};
 
 use crate::batch::{Batch, PublishMeta};
 use crate::carbon_copy::{CarbonCopies, without_blind_copies};
@@ -226,7 +226,7 @@ impl Connection {
         };
         let op = batch.next_op();
         batch.metas.push(PublishMeta { channel: number, op, seq, mandatory });
-        batch.publish.items.push(Publication::new(message, route, persistent));
+        batch.publish.push(message, route, persistent);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use leveret_codec::method::{Method, TxCommitOk, TxRollbackOk, TxSelectOk};
 use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::message::{Incoming, Message};
-use leveret_engine::publish::{Publication, PublishBatch, Route};
+use leveret_engine::publish::{PublishBatch, Route};
 
 use crate::acks::{AckOp, Outcome, Settlements, unknown_tag};
 use crate::batch::{Batch, PublishMeta};
@@ -72,7 +72,7 @@ impl Connection {
         let mut metas = Vec::with_capacity(transaction.publishes.len());
         for held in transaction.publishes {
             let route = publish.route_number(&held.route);
-            publish.items.push(Publication::new(Incoming::kept(held.message), route, held.persistent));
+            publish.push(Incoming::kept(held.message), route, held.persistent);
             metas.push(PublishMeta { channel: number, op: 0, seq: 0, mandatory: held.mandatory });
         }
         let mut batch = Batch { publish, metas, ..Batch::default() };
@@ -82,9 +82,9 @@ impl Connection {
         let mut settlements = Settlements::default();
         if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
             for held in transaction.acks {
-                if let Some(queue) = channel.release_queue(&held.unacked) {
-                    settlements.add(number, queue, held.unacked, held.outcome);
-                }
+                channel.release_queue(held.unacked, |queue, unacked| {
+                    settlements.add(number, queue, unacked, held.outcome);
+                });
             }
         }
         self.settle(settlements);

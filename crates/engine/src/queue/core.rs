@@ -73,7 +73,7 @@ impl QueueCore {
             let turn = if self.ready.is_empty() { self.take_turn(queue, item.bytes(), effects) } else { None };
             match turn {
                 Some(slot) => planned.push(Pick { slot, item: pick, seq }),
-                None => self.ready.push_back(Entry { seq, redelivered: false, message: item.message.keep() }),
+                None => self.ready.push_back(Entry { seq, redelivered: false, message: item.keep() }),
             }
         }
         if self.consumers.len() > 1 {
