@@ -1,1 +1,91 @@
-fn main() {}
+//! The developer commands of this repository. `cargo xtask --help` lists them; `docs/map.md` says what is where.
+
+mod arrows;
+mod bench;
+mod broker;
+mod codegen;
+mod command;
+mod deny;
+mod interop;
+mod pages;
+mod peer;
+mod plan;
+mod python;
+mod suite;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::interop::Client;
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "The developer commands of this repository")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// The quick loop: format, clippy, generated code, arrows between crates, unit tests of the libraries
+    Check,
+    /// Everything that must hold before a change is handed in
+    Test,
+    /// Other people's clients against the built broker
+    Interop {
+        /// The clients to run; all of them when none is named
+        #[arg(value_enum)]
+        clients: Vec<Client>,
+        /// Prove the tests themselves: run them against Debian's rabbitmq-server
+        #[arg(long)]
+        peer: bool,
+    },
+    /// The protocol tests in tests/ against the built broker
+    Blackbox {
+        /// Prove the tests themselves: run them against Debian's rabbitmq-server
+        #[arg(long)]
+        peer: bool,
+    },
+    /// Write the generated code from spec/
+    Gen {
+        /// Write nothing; fail if what is checked in differs
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure the broker
+    Bench {
+        #[command(subcommand)]
+        kind: BenchKind,
+    },
+}
+
+#[derive(Subcommand)]
+enum BenchKind {
+    /// A few minutes: messages per second and broker CPU per message, written to docs/
+    Quick(bench::QuickArgs),
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> anyhow::Result<()> {
+    let workspace = Workspace::load()?;
+    match task {
+        Task::Check => suite::check(&workspace),
+        Task::Test => suite::test(&workspace),
+        Task::Interop { clients, peer } => suite::interop(&workspace, clients, *peer),
+        Task::Blackbox { peer } => suite::blackbox(&workspace, *peer),
+        Task::Gen { check } => codegen::run(*check),
+        Task::Bench { kind: BenchKind::Quick(args) } => bench::quick(&workspace, args),
+    }
+}

@@ -1,0 +1,177 @@
+//! A RabbitMQ of our own, to prove our tests on the broker whose behaviour they state. It shares nothing with one that
+//! may run on the machine already: own node name, ports, port mapper, home and data.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use crate::command;
+
+/// The server itself; Debian's program of that name on the path only changes the user first.
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const NODE: &str = "leveret-peer@localhost";
+const READY_LIMIT: Duration = Duration::from_secs(90);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+pub struct Peer {
+    server: Child,
+    amqp_port: u16,
+    epmd_port: u16,
+}
+
+impl Peer {
+    /// Starts the server, installing it first where that is possible, and waits until it accepts connections.
+    pub fn start(target: &Path) -> anyhow::Result<Self> {
+        install_if_missing()?;
+        let home = fresh_home(target)?;
+        let [amqp_port, dist_port, epmd_port] = free_ports()?;
+        let server = server_command(&home, [amqp_port, dist_port, epmd_port])?
+            .spawn()
+            .with_context(|| format!("cannot start {SERVER}"))?;
+        let mut peer = Self { server, amqp_port, epmd_port };
+        println!("rabbitmq-server starts on port {amqp_port}, its files are in {}", home.display());
+        peer.wait_until_ready().with_context(|| format!("see {}", home.join("server.out").display()))?;
+        Ok(peer)
+    }
+
+    pub fn amqp_url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp_port)
+    }
+
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while !speaks_amqp(self.amqp_port) {
+            if let Some(status) = self.server.try_wait()? {
+                bail!("rabbitmq-server ended with {status}");
+            }
+            if start.elapsed() > READY_LIMIT {
+                bail!("rabbitmq-server was not ready in {} s", READY_LIMIT.as_secs());
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        command::signal("TERM", self.server.id());
+        if !matches!(command::wait(&mut self.server, STOP_LIMIT), Ok(Some(_))) {
+            command::kill_tree(self.server.id());
+            let _ = self.server.wait();
+        }
+        // The port mapper outlives its nodes unless told otherwise.
+        let _ = Command::new("epmd")
+            .args(["-port", &self.epmd_port.to_string(), "-kill"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+fn install_if_missing() -> anyhow::Result<()> {
+    if Path::new(SERVER).exists() {
+        return Ok(());
+    }
+    // RUNLEVEL keeps the package from starting a server of its own on the usual port.
+    command::run(Command::new("apt-get").arg("update"))
+        .and_then(|()| {
+            command::run(
+                Command::new("apt-get")
+                    .args(["install", "--yes", "--no-install-recommends", "rabbitmq-server"])
+                    .env("DEBIAN_FRONTEND", "noninteractive")
+                    .env("RUNLEVEL", "1"),
+            )
+        })
+        .context("rabbitmq-server is not installed (Debian, as root: apt-get install rabbitmq-server)")
+}
+
+fn fresh_home(target: &Path) -> anyhow::Result<PathBuf> {
+    let home = target.join("peer");
+    if home.exists() {
+        fs::remove_dir_all(&home)?;
+    }
+    fs::create_dir_all(home.join("mnesia"))?;
+    fs::create_dir_all(home.join("log"))?;
+    fs::write(home.join("enabled_plugins"), "[].\n")?;
+    fs::write(home.join("rabbitmq.conf"), "loopback_users.guest = true\n")?;
+    Ok(home)
+}
+
+fn server_command(home: &Path, ports: [u16; 3]) -> anyhow::Result<Command> {
+    let [amqp_port, dist_port, epmd_port] = ports;
+    let output = File::create(home.join("server.out"))?;
+    let mut command = Command::new(SERVER);
+    command
+        .env("HOME", home)
+        .env("RABBITMQ_BASE", home)
+        .env("RABBITMQ_MNESIA_BASE", home.join("mnesia"))
+        .env("RABBITMQ_LOG_BASE", home.join("log"))
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("enabled_plugins"))
+        .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq"))
+        .env("RABBITMQ_NODENAME", NODE)
+        .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_NODE_PORT", amqp_port.to_string())
+        .env("RABBITMQ_DIST_PORT", dist_port.to_string())
+        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}")
+        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .stdin(Stdio::null())
+        .stderr(output.try_clone()?)
+        .stdout(output);
+    Ok(command)
+}
+
+/// Three ports that nobody listens on. All are held until the last is found, so that they differ.
+fn free_ports() -> anyhow::Result<[u16; 3]> {
+    let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let held = [free()?, free()?, free()?];
+    let [a, b, c] = &held;
+    Ok([a.local_addr()?.port(), b.local_addr()?.port(), c.local_addr()?.port()])
+}
+
+/// Whether whoever listens there answers a protocol header with a method frame (connection.start).
+fn speaks_amqp(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, ANSWER_LIMIT) else {
+        return false;
+    };
+    let mut kind = [0];
+    stream.set_read_timeout(Some(ANSWER_LIMIT)).is_ok()
+        && stream.write_all(b"AMQP\x00\x00\x09\x01").is_ok()
+        && stream.read_exact(&mut kind).is_ok()
+        && kind == [1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_ports_differ() {
+        let [a, b, c] = free_ports().unwrap();
+        assert!(a != b && b != c && a != c);
+    }
+
+    #[test]
+    fn only_a_method_frame_counts_as_ready() {
+        for (answer, ready) in [(&b"\x01\x00\x00"[..], true), (&b"HTTP"[..], false), (&b""[..], false)] {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.read_exact(&mut [0; 8]).unwrap();
+                stream.write_all(answer).unwrap();
+            });
+            assert_eq!(speaks_amqp(port), ready, "{answer:?}");
+            server.join().unwrap();
+        }
+    }
+}

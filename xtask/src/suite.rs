@@ -1,0 +1,107 @@
+//! Which steps make up each command.
+
+use clap::ValueEnum as _;
+
+use crate::broker::{self, Broker};
+use crate::command;
+use crate::interop::Client;
+use crate::plan::Plan;
+use crate::workspace::Workspace;
+use crate::{arrows, codegen, deny, pages};
+
+const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
+
+/// What a developer runs after each change: minutes, no broker.
+pub fn check(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut plan = Plan::default();
+    text_steps(&mut plan, workspace);
+    plan.step("clippy", || clippy(workspace, &["--workspace"]));
+    plan.step("unit tests of the libraries", || cargo_test(workspace, workspace.libraries(), &["--lib"]));
+    plan.finish()
+}
+
+/// What must hold before a change is handed in; CI runs this.
+pub fn test(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut plan = Plan::default();
+    text_steps(&mut plan, workspace);
+    plan.step("clippy", || clippy(workspace, &["--workspace", "--all-targets"]));
+    plan.step("docs", || {
+        command::run(workspace.cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    plan.step("unit and property tests", || {
+        let packages = workspace.libraries().chain(["xtask"]);
+        cargo_test(workspace, packages, &["--lib", "--bins", "--tests"])
+    });
+    plan.step("documentation tests", || cargo_test(workspace, workspace.libraries(), &["--doc"]));
+    if plan.step("build the broker", || broker::build(workspace)) {
+        let broker = Broker::Built(workspace.broker_binary());
+        broker_steps(&mut plan, workspace, &broker);
+    } else {
+        let why = "there is no broker to test";
+        plan.skip(BLACKBOX, why);
+        all_clients().for_each(|client| plan.skip(client.step_name(), why));
+    }
+    deny::steps(&mut plan, workspace);
+    plan.finish()
+}
+
+/// The protocol tests alone.
+pub fn blackbox(workspace: &Workspace, peer: bool) -> anyhow::Result<()> {
+    let broker = Broker::ready(workspace, peer)?;
+    let mut plan = Plan::default();
+    plan.step(BLACKBOX, || run_blackbox(workspace, &broker));
+    plan.finish()
+}
+
+/// The suites of other people's clients alone: those named, or all.
+pub fn interop(workspace: &Workspace, clients: &[Client], peer: bool) -> anyhow::Result<()> {
+    let broker = Broker::ready(workspace, peer)?;
+    let mut plan = Plan::default();
+    for client in all_clients().filter(|client| clients.is_empty() || clients.contains(client)) {
+        plan.step(client.step_name(), || client.run(workspace, &broker));
+    }
+    plan.finish()
+}
+
+const BLACKBOX: &str = "black-box tests";
+
+/// The steps that need no build of the broker's crates.
+fn text_steps(plan: &mut Plan, workspace: &Workspace) {
+    plan.step("format", || command::run(&mut workspace.cargo(&["fmt", "--all", "--check"])));
+    plan.step("generated code", || codegen::run(true));
+    plan.step("arrows between crates", || arrows::check(workspace));
+    plan.step("links of the pages", || pages::check(workspace));
+}
+
+fn broker_steps(plan: &mut Plan, workspace: &Workspace, broker: &Broker) {
+    plan.step(BLACKBOX, || run_blackbox(workspace, broker));
+    for client in all_clients() {
+        plan.step(client.step_name(), || client.run(workspace, broker));
+    }
+}
+
+fn run_blackbox(workspace: &Workspace, broker: &Broker) -> anyhow::Result<()> {
+    let mut suite = workspace.cargo(&["test", "--no-fail-fast", "--package", "leveret-tests"]);
+    broker.tell(&mut suite);
+    command::run(&mut suite)
+}
+
+fn all_clients() -> impl Iterator<Item = Client> {
+    Client::value_variants().iter().copied()
+}
+
+fn clippy(workspace: &Workspace, scope: &[&str]) -> anyhow::Result<()> {
+    command::run(workspace.cargo(&["clippy"]).args(scope).args(DENY_WARNINGS))
+}
+
+fn cargo_test<'a>(
+    workspace: &Workspace,
+    packages: impl Iterator<Item = &'a str>,
+    kinds: &[&str],
+) -> anyhow::Result<()> {
+    let mut test = workspace.cargo(&["test", "--no-fail-fast"]);
+    for package in packages {
+        test.args(["--package", package]);
+    }
+    command::run(test.args(kinds))
+}
