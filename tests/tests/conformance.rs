@@ -32,6 +32,9 @@ fn every_named_test_exists() {
     let root = tests.parent().expect("the repository root");
     let table = fs::read_to_string(root.join("spec/conformance.md")).expect("the table can be read");
     let mut known = sources(&tests.join("tests"), "rs");
+    for directory in ["crates/leveret/tests", "crates/session/tests"] {
+        known.extend(sources(&root.join(directory), "rs"));
+    }
     known.extend(sources(&root.join("interop/pika/tests"), "py"));
     let references = references(&table);
     assert!(references.len() >= REFERENCES_MIN, "only {} tests are named", references.len());
