@@ -27,8 +27,8 @@ pub struct Message(Repr);
 
 #[derive(Clone, Debug)]
 enum Repr {
-    /// Header, names, properties and body in one allocation.
-    Small(Arc<[u8]>),
+    /// Header, names, properties and body in one allocation. `Bytes` counts references only once there is a second one.
+    Small(Bytes),
     Large(Arc<Large>),
 }
 
@@ -49,16 +49,15 @@ impl Message {
         let names_len = parts.exchange.len() + parts.routing_key.len();
         let head_len = HEADER_BYTES + names_len + parts.properties.len();
         if parts.body.len() >= SHARED_BODY_BYTES_MIN {
-            let mut head: Box<[u8]> = std::iter::repeat_n(0, head_len).collect();
-            write(&mut head, parts, &[]);
+            let mut head = Vec::with_capacity(head_len);
+            write_head(&mut head, parts);
             let body = parts.shared_body.cloned().unwrap_or_else(|| Bytes::copy_from_slice(parts.body));
-            return Self(Repr::Large(Arc::new(Large { head, body })));
+            return Self(Repr::Large(Arc::new(Large { head: head.into(), body })));
         }
-        let mut whole: Arc<[u8]> = std::iter::repeat_n(0, head_len + parts.body.len()).collect();
-        if let Some(whole) = Arc::get_mut(&mut whole) {
-            write(whole, parts, parts.body);
-        }
-        Self(Repr::Small(whole))
+        let mut whole = Vec::with_capacity(head_len + parts.body.len());
+        write_head(&mut whole, parts);
+        whole.extend_from_slice(parts.body);
+        Self(Repr::Small(whole.into()))
     }
 
     /// The parts of the message.
@@ -77,17 +76,18 @@ impl Message {
     }
 }
 
-/// Fills `out` with header, names, properties and `body`, which it has the length of.
-fn write(out: &mut [u8], parts: &Parts<'_>, body: &[u8]) {
+/// Appends header, names and properties.
+fn write_head(out: &mut Vec<u8>, parts: &Parts<'_>) {
     // Names come out of short strings, so that their lengths fit; a frame's payload fits 32 bits.
     let byte = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap_or(u8::MAX);
     let [p0, p1, p2, p3] = u32::try_from(parts.properties.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let header = [byte(parts.exchange), byte(parts.routing_key), p0, p1, p2, p3];
-    let mut rest = out;
-    for piece in [&header, parts.exchange, parts.routing_key, parts.properties, body] {
-        let Some((place, after)) = rest.split_at_mut_checked(piece.len()) else { return };
-        place.copy_from_slice(piece);
-        rest = after;
+    for piece in [
+        &[byte(parts.exchange), byte(parts.routing_key), p0, p1, p2, p3],
+        parts.exchange,
+        parts.routing_key,
+        parts.properties,
+    ] {
+        out.extend_from_slice(piece);
     }
 }
 
