@@ -1,5 +1,6 @@
 //! The reader of a connection: it owns the machine, and with it the connection's life.
 
+use std::future::{pending, ready};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,6 +40,8 @@ pub(crate) struct Reader {
 /// What a reader woke up for.
 enum Event {
     Read(io::Result<usize>),
+    /// There is nothing to read, and the buffer is large.
+    Idle,
     Shutdown,
     /// The client took too long, or its connection is to be dropped.
     Gone,
@@ -58,6 +61,8 @@ impl Reader {
     async fn serve(&mut self) {
         let mut input = BytesMut::new();
         let mut read_bytes = READ_BYTES_MIN;
+        // The input's whole room, of which it shows only the rest.
+        let mut room_bytes = 0;
         let mut patience = self.machine.patience();
         let mut deadline = deadline(patience);
         let mut shutting_down = false;
@@ -74,18 +79,23 @@ impl Reader {
             }
             self.wait_for_room().await;
             let wanted = Connection::wanted_bytes(&input, self.machine.frame_bytes_max());
-            input.reserve(read_bytes.max(wanted.saturating_sub(input.len())));
-            match self.next_event(&mut input, deadline, shutting_down).await {
+            let reserved_bytes = read_bytes.max(wanted.saturating_sub(input.len()));
+            input.reserve(reserved_bytes);
+            room_bytes = reserved_bytes.max(room_bytes);
+            let large = input.is_empty() && room_bytes > READ_BYTES_MIN;
+            match self.next_event(&mut input, large, deadline, shutting_down).await {
                 Event::Read(Ok(len @ 1..)) => {
                     self.connection.received_bytes.fetch_add(len as u64, Ordering::Relaxed);
                     read_bytes = (2 * len).next_power_of_two().clamp(READ_BYTES_MIN, READ_BYTES_MAX);
                     self.work_off(&mut input).await;
-                    if input.is_empty() && read_bytes == READ_BYTES_MIN {
-                        // An idle connection keeps no large buffer.
-                        input = BytesMut::new();
-                    }
                 }
                 Event::Read(_) | Event::Gone => return,
+                Event::Idle => {
+                    // An idle connection keeps no large buffer: it gets one again when there is something to read.
+                    input = BytesMut::new();
+                    room_bytes = 0;
+                    self.wait_for_bytes(deadline, shutting_down).await;
+                }
                 Event::Shutdown => {
                     shutting_down = true;
                     self.machine.force_close(SHUTDOWN);
@@ -103,20 +113,31 @@ impl Reader {
         }
     }
 
-    async fn next_event(&mut self, input: &mut BytesMut, deadline: Option<Instant>, shutting_down: bool) -> Event {
-        let too_late = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
+    async fn next_event(
+        &mut self,
+        input: &mut BytesMut,
+        large: bool,
+        deadline: Option<Instant>,
+        shutting_down: bool,
+    ) -> Event {
         tokio::select! {
             // A client that never stops sending must not keep the others from being heard.
             biased;
             () = self.shutdown.cancelled(), if !shutting_down => Event::Shutdown,
             () = self.connection.gone.cancelled() => Event::Gone,
-            () = too_late => Event::Gone,
+            () = too_late(deadline) => Event::Gone,
             read = self.socket.read_buf(input) => Event::Read(read),
+            () = ready(()), if large => Event::Idle,
+        }
+    }
+
+    /// Waits, without a buffer, for whatever [`Reader::next_event`] will find.
+    async fn wait_for_bytes(&self, deadline: Option<Instant>, shutting_down: bool) {
+        tokio::select! {
+            _ = self.socket.readable() => {}
+            () = self.shutdown.cancelled(), if !shutting_down => {}
+            () = self.connection.gone.cancelled() => {}
+            () = too_late(deadline) => {}
         }
     }
 
@@ -137,6 +158,14 @@ impl Reader {
         while let Ok(1..) = self.socket.read_buf(&mut scrap).await {
             scrap.clear();
         }
+    }
+}
+
+/// Comes when the deadline is over; never without one.
+async fn too_late(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
     }
 }
 
