@@ -205,7 +205,7 @@ impl Connection {
         let more = len > 0;
         let chunk = input.split_to(len).freeze();
         self.work_off(&mut Frames { chunk: &chunk, spans: &spans, next: 0 });
-        if let Some(error) = error.filter(|_| self.state != State::Closing || !more) {
+        if let Some(error) = error {
             self.frame_error(&error);
         }
         more && !matches!(self.state, State::Refused | State::Done)
@@ -324,17 +324,14 @@ impl Connection {
         }
     }
 
+    /// Where the next frame begins is not known any more: nothing more is read.
     fn frame_error(&mut self, error: &FrameError) {
-        let text = error.to_string();
-        let failure = match error {
-            FrameError::UnknownType { .. } => Failure::frame(ReplyCode::FrameError, text),
-            _ => Failure::Fatal(Close { code: ReplyCode::FrameError, text, ids: (0, 0) }),
-        };
-        // Whatever is said of it, where the next frame begins is not known any more.
-        match failure {
-            Failure::Connection(close) => self.fail(0, Failure::Fatal(close)),
-            failure => self.fail(0, failure),
+        if self.state == State::Closing {
+            // The client has been told why; its close-ok will not be found.
+            self.state = State::Refused;
+            return;
         }
+        self.fail(0, Failure::Fatal(Close { code: ReplyCode::FrameError, text: error.to_string(), ids: (0, 0) }));
     }
 
     fn close(&mut self, close: &Close, next: State) {

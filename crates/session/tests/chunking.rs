@@ -169,3 +169,22 @@ fn the_conversation_is_what_it_should_be() {
     assert_eq!(count(2, [0, 60, 0, 60]), 2, "deliver");
     assert_eq!(count(1, [0, 50, 0, 31]), 1, "purge-ok");
 }
+
+#[test]
+fn garbage_after_a_close_is_not_kept() {
+    let broker = Arc::new(Broker::new(Arc::new(MemoryJournal::default())));
+    let config = Arc::new(SessionConfig::new("rabbit@test", || [7; 16]));
+    let mut machine = Connection::new(&broker, &config, ConnectionId(1), true);
+    let mut stream = Vec::new();
+    handshake(&mut stream);
+    // Opening a channel twice closes the connection; then comes what is no frame.
+    method(&mut stream, 1, ChannelOpen);
+    stream.extend_from_slice(&[0xff; 64]);
+    let mut input = BytesMut::from(&stream[..]);
+    while machine.feed(&mut input) {}
+    for _ in 0..100 {
+        input.extend_from_slice(&[0xff; 4096]);
+        while machine.feed(&mut input) {}
+        assert!(input.len() <= 4096, "{} bytes are kept", input.len());
+    }
+}
