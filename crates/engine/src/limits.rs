@@ -12,6 +12,3 @@ pub const OUTLET_FULL_BYTES: usize = 256 * 1024;
 
 /// ...until it holds less than this many.
 pub const OUTLET_ROOM_BYTES: usize = 64 * 1024;
-
-/// Longest name of a queue, exchange, vhost or consumer: a short string's length.
-pub const NAME_BYTES_MAX: usize = 255;

@@ -143,30 +143,25 @@ impl Connection {
 
     fn send_got(&self, number: u16, queue: &Arc<Queue>, entry: &Entry, left: usize, no_ack: bool) {
         let frame_max = self.outbox.frame_max();
-        let mut state = self.outbox.lock();
-        let out = &mut *state;
-        let Some(channel) = out.channels.get_mut(&number) else { return };
-        let tag = channel.next_tag();
-        if !no_ack {
-            let queue = channel.use_queue(queue, 1);
-            let (seq, message) = (entry.seq, entry.message.clone());
-            channel.unacked.push(tag, Unacked { queue, consumer: None, seq, message });
-        }
-        let parts = entry.message.parts();
-        let got = BasicGetOk {
-            delivery_tag: tag,
-            redelivered: entry.redelivered,
-            exchange: parts.exchange,
-            routing_key: parts.routing_key,
-            message_count: u32::try_from(left).unwrap_or(u32::MAX),
-        };
-        Method::from(got).write_frame(number, out.buffer.buffer());
-        out.buffer.content(number, &parts, frame_max);
-        let wake = self.outbox.added(out);
-        drop(state);
-        if wake {
-            self.outbox.wake();
-        }
+        self.outbox.update(|out| {
+            let Some(channel) = out.channels.get_mut(&number) else { return };
+            let tag = channel.next_tag();
+            if !no_ack {
+                let queue = channel.use_queue(queue, 1);
+                let (seq, message) = (entry.seq, entry.message.clone());
+                channel.unacked.push(tag, Unacked { queue, consumer: None, seq, message });
+            }
+            let parts = entry.message.parts();
+            let got = BasicGetOk {
+                delivery_tag: tag,
+                redelivered: entry.redelivered,
+                exchange: parts.exchange,
+                routing_key: parts.routing_key,
+                message_count: u32::try_from(left).unwrap_or(u32::MAX),
+            };
+            Method::from(got).write_frame(number, out.buffer.buffer());
+            out.buffer.content(number, &parts, frame_max);
+        });
     }
 
     fn recover(&mut self, number: u16, requeue: bool, reply: bool, ids: (u16, u16)) -> Result<(), Failure> {

@@ -90,20 +90,16 @@ impl Connection {
             return;
         }
         let frame_max = self.outbox.frame_max();
-        let mut state = self.outbox.lock();
-        for (item, meta) in batch.publish.items.iter().zip(&batch.metas) {
-            let unroutable = batch.publish.routes.get(item.route as usize).is_none_or(|route| route.is_empty());
-            if unroutable && meta.mandatory {
-                let parts = item.message.parts();
-                return_frame(&parts).write_frame(meta.channel, state.buffer.buffer());
-                state.buffer.content(meta.channel, &parts, frame_max);
+        self.outbox.update(|state| {
+            for (item, meta) in batch.publish.items.iter().zip(&batch.metas) {
+                let unroutable = batch.publish.routes.get(item.route as usize).is_none_or(|route| route.is_empty());
+                if unroutable && meta.mandatory {
+                    let parts = item.message.parts();
+                    return_frame(&parts).write_frame(meta.channel, state.buffer.buffer());
+                    state.buffer.content(meta.channel, &parts, frame_max);
+                }
             }
-        }
-        let wake = self.outbox.added(&mut state);
-        drop(state);
-        if wake {
-            self.outbox.wake();
-        }
+        });
     }
 
     /// Notes what is to be confirmed: a run for neighbours of one channel with one outcome.
@@ -145,7 +141,7 @@ impl Connection {
 }
 
 /// The basic.return of a message without a queue.
-pub(crate) fn return_frame<'a>(parts: &leveret_engine::message::Parts<'a>) -> Method<'a> {
+fn return_frame<'a>(parts: &leveret_engine::message::Parts<'a>) -> Method<'a> {
     Method::from(BasicReturn {
         reply_code: ReplyCode::NoRoute.code(),
         reply_text: ReplyCode::NoRoute.name().as_bytes(),

@@ -167,15 +167,20 @@ impl Outbox {
         self.writer.wake();
     }
 
-    /// Appends frames made by `write`.
-    pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the state, and wakes the writer for what was added.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut OutState)) {
         let mut state = self.lock();
-        write(state.buffer.buffer());
+        change(&mut state);
         let wake = self.added(&mut state);
         drop(state);
         if wake {
             self.wake();
         }
+    }
+
+    /// Appends frames made by `write`.
+    pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.update(|state| write(state.buffer.buffer()));
     }
 
     /// Appends a method frame.
@@ -218,26 +223,21 @@ impl Outbox {
 
     /// All publishes of a channel up to `seq` had this outcome, durable at `lsn`.
     pub(crate) fn confirm(&self, channel: u16, seq: u64, lsn: Lsn, outcome: Outcome) {
-        let mut state = self.lock();
-        let state = &mut *state;
-        let Some(out) = state.channels.get_mut(&channel) else { return };
-        out.confirms.push(seq, lsn, outcome);
-        if !std::mem::replace(&mut out.confirming, true) {
-            state.confirming.push(channel);
-        }
-        if self.added(state) {
-            self.wake();
-        }
+        self.update(|state| {
+            let Some(out) = state.channels.get_mut(&channel) else { return };
+            out.confirms.push(seq, lsn, outcome);
+            if !std::mem::replace(&mut out.confirming, true) {
+                state.confirming.push(channel);
+            }
+        });
     }
 
     /// Forgets a channel; confirms that are durable go out before.
     pub(crate) fn end_channel(self: &Arc<Self>, channel: u16) {
-        let mut state = self.lock();
-        self.add_confirms(&mut state);
-        state.channels.remove(&channel);
-        if self.added(&mut state) {
-            self.wake();
-        }
+        self.update(|state| {
+            self.add_confirms(state);
+            state.channels.remove(&channel);
+        });
     }
 
     /// Nothing will be added: the writer closes the socket after what is there.

@@ -28,7 +28,7 @@ pub(super) struct Binding {
 
 /// The destination of a binding by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum BindingEnd {
+pub(super) enum BindingEnd {
     /// A queue.
     Queue(Name),
     /// An exchange.

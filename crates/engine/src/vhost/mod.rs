@@ -18,8 +18,8 @@ use crate::journal::Journal;
 use crate::names::{ConnectionId, Name, QueueId};
 use crate::queue::Queue;
 use crate::registry::Registry;
+pub use crate::vhost::bindings::BindingKey;
 use crate::vhost::bindings::Bindings;
-pub use crate::vhost::bindings::{BindingEnd, BindingKey};
 pub use crate::vhost::exchanges::ExchangeDeclare;
 pub use crate::vhost::queues::{QueueDeclare, QueueDeleted};
 pub use crate::vhost::routing::Routed;
@@ -128,12 +128,6 @@ impl Vhost {
 
     fn next_queue_id(&self) -> QueueId {
         QueueId(self.queue_ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1)
-    }
-
-    /// How many queues there are.
-    #[must_use]
-    pub fn queue_count(&self) -> usize {
-        self.queues.len()
     }
 }
 
