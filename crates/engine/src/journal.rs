@@ -1,31 +1,54 @@
 //! The seam to whatever keeps things: everything durable goes through [`Journal`] and nothing else knows where bytes go.
+//!
+//! Three services: a log of [`Record`]s that becomes durable in order, messages of queues read back from it in pages, and
+//! [`BlobStore`] for bodies too large to be held in memory.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use leveret_codec::table::FieldTable;
 
-use crate::message::Parts;
+use crate::message::{Message, Parts};
 use crate::names::QueueId;
 
 /// A position in the journal: everything at or before the durable position survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lsn(pub u64);
 
+/// Where the body of a message lies in the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BodyAt(pub u64);
+
+/// A run of positions in a queue, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeqRange {
+    /// The first.
+    pub first: u64,
+    /// The last; not before `first`.
+    pub last: u64,
+}
+
 /// One thing that happened. Names, ids and outcomes are written, never derived again.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "the fields are named for what they carry")]
 pub enum Record<'a> {
-    /// A message; queues refer to it by the position of this record.
-    Body(&'a Parts<'a>),
-    /// `body` became message `seq` of a queue. Written under the queue's lock.
-    Enqueue { queue: QueueId, seq: u64, body: Lsn },
-    /// Messages that are gone from a queue: acknowledged, dropped, purged.
-    Settle { queue: QueueId, seqs: &'a [u64] },
+    /// Messages `first_seq`, `first_seq + 1`, ... of a queue have these bodies. Written under the queue's lock. `bytes` is the
+    /// sum of their bodies. `transient` ones left memory for want of room and are gone after a restart.
+    Enqueue { queue: QueueId, first_seq: u64, bodies: &'a [BodyAt], bytes: u64, transient: bool },
+    /// Messages that were journaled are gone from a queue: acknowledged, dropped, purged. `bytes` is the sum of their bodies.
+    /// A range may hold positions that were never journaled, or are settled already, but none that shall stay. Messages
+    /// enqueued as transient are settled by records of their own, with `transient` set.
+    Settle { queue: QueueId, ranges: &'a [SeqRange], bytes: u64, transient: bool },
+    /// All messages of a queue up to `last` that are still there were delivered at least once.
+    Delivered { queue: QueueId, last: u64 },
+    /// Messages came back to a queue: position, and how often it was delivered in all.
+    Returned { queue: QueueId, counts: &'a [(u64, u32)] },
     /// A durable queue came into being.
     QueueDeclared { vhost: &'a str, name: &'a str, id: QueueId, auto_delete: bool, arguments: &'a FieldTable },
-    /// A durable queue and all its messages are gone.
-    QueueDeleted { vhost: &'a str, name: &'a str, id: QueueId },
+    /// A queue and all its messages are gone.
+    QueueDeleted { id: QueueId },
     /// A durable exchange came into being.
     ExchangeDeclared {
         vhost: &'a str,
@@ -54,22 +77,130 @@ pub struct BindingRecord<'a> {
     pub arguments: &'a FieldTable,
 }
 
-/// Somebody who waits for a position to become durable.
-pub trait DurableWaiter: Send + Sync {
-    /// The position waited for is durable.
-    fn durable(&self);
+/// Somebody who waits: for a position to become durable, for room, for messages to be read.
+pub trait Waiter: Send + Sync {
+    /// What was waited for has come about. Must not block; may be called with locks of the journal held, so that it must not
+    /// call the journal.
+    fn wake(&self);
 }
 
-/// A log of records. Implementations are called with locks held (see the lock order) and must not block.
+/// A log of records. [`Journal::append`] and [`Journal::append_bodies`] are called with locks held (see the lock order) and
+/// must not block.
 pub trait Journal: Send + Sync {
     /// Appends a record; records get rising positions.
     fn append(&self, record: &Record<'_>) -> Lsn;
 
+    /// Appends messages that queues will refer to, and pushes where each lies.
+    fn append_bodies(&self, bodies: &[Parts<'_>], at: &mut Vec<BodyAt>);
+
     /// Everything at or before this position survives.
     fn durable(&self) -> Lsn;
 
-    /// Calls `waiter` once, when `lsn` is durable; at once if it is already.
-    fn when_durable(&self, lsn: Lsn, waiter: Arc<dyn DurableWaiter>);
+    /// Wakes `waiter` once, when `lsn` is durable; at once if it is already. Until somebody waits, the journal is in no hurry.
+    fn when_durable(&self, lsn: Lsn, waiter: Arc<dyn Waiter>);
+
+    /// Whether messages can be read back, so that they need not be kept in memory.
+    fn can_page(&self) -> bool;
+
+    /// Reads messages of a queue back, on some other thread.
+    fn load(&self, request: LoadRequest);
+
+    /// Whether so much waits to be written that publishers should wait.
+    fn is_full(&self) -> bool;
+
+    /// Wakes `waiter` once, when the journal is not full; at once if it is not.
+    fn when_room(&self, waiter: Arc<dyn Waiter>);
+
+    /// Where large bodies go, if they can go anywhere but memory.
+    fn blobs(&self) -> Option<Arc<dyn BlobStore>>;
+}
+
+/// Asks for a page of messages.
+pub struct LoadRequest {
+    /// The queue.
+    pub queue: QueueId,
+    /// Positions wanted. All of them were appended before the request.
+    pub range: SeqRange,
+    /// Most messages wanted.
+    pub messages_max: usize,
+    /// Most bytes wanted; one message comes whatever its size.
+    pub bytes_max: usize,
+    /// Gets the page.
+    pub reader: Arc<dyn PageReader>,
+}
+
+impl std::fmt::Debug for LoadRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadRequest").field("queue", &self.queue).field("range", &self.range).finish_non_exhaustive()
+    }
+}
+
+/// Gets what a [`LoadRequest`] asked for.
+pub trait PageReader: Send + Sync {
+    /// Called once a request, on a thread of the journal, with none of its locks held.
+    fn loaded(self: Arc<Self>, page: Page);
+}
+
+/// Messages read back, in order.
+#[derive(Debug)]
+pub struct Page {
+    /// The messages.
+    pub messages: Vec<Loaded>,
+    /// The page covers the positions below this one from the request's first on: what of them is not in `messages` is gone.
+    pub next: u64,
+}
+
+/// A message read back.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Its position in the queue.
+    pub seq: u64,
+    /// How often it was delivered, as far as is known: 0 for never.
+    pub deliveries: u32,
+    /// It is gone after a restart.
+    pub transient: bool,
+    /// When it came to the broker: milliseconds since 1970, by the wall clock.
+    pub arrived_ms: u64,
+    /// The message.
+    pub message: Message,
+}
+
+/// Keeps bodies out of memory.
+pub trait BlobStore: Send + Sync {
+    /// Begins a body.
+    fn create(&self) -> Box<dyn BlobWriter>;
+}
+
+/// A body that is being written. Dropped before [`BlobWriter::finish`], it leaves nothing behind.
+pub trait BlobWriter: Send + Sync {
+    /// Adds to the body. Does not block; what is not written yet counts towards [`Journal::is_full`].
+    fn append(&mut self, piece: Bytes);
+
+    /// The body is whole.
+    fn finish(self: Box<Self>) -> Blob;
+}
+
+/// A body on disk, shared by all who refer to it. It goes when the last of them and the journal's last record of it are gone.
+pub type Blob = Arc<dyn StoredBlob>;
+
+/// A body on disk.
+pub trait StoredBlob: Send + Sync + std::fmt::Debug {
+    /// What it is called in the journal.
+    fn id(&self) -> u64;
+
+    /// Its length in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `out` with the bytes from `offset` on. Blocks.
+    ///
+    /// # Errors
+    /// When they are not there, cannot be read, or are not those that were written.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 }
 
 /// Keeps nothing: each record is as durable as it will ever be.
@@ -83,11 +214,35 @@ impl Journal for MemoryJournal {
         Lsn(self.end.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
+    fn append_bodies(&self, bodies: &[Parts<'_>], at: &mut Vec<BodyAt>) {
+        at.resize(at.len() + bodies.len(), BodyAt::default());
+    }
+
     fn durable(&self) -> Lsn {
         Lsn(u64::MAX)
     }
 
-    fn when_durable(&self, _lsn: Lsn, waiter: Arc<dyn DurableWaiter>) {
-        waiter.durable();
+    fn when_durable(&self, _lsn: Lsn, waiter: Arc<dyn Waiter>) {
+        waiter.wake();
+    }
+
+    fn can_page(&self) -> bool {
+        false
+    }
+
+    fn load(&self, request: LoadRequest) {
+        request.reader.loaded(Page { messages: Vec::new(), next: request.range.last.saturating_add(1) });
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn when_room(&self, waiter: Arc<dyn Waiter>) {
+        waiter.wake();
+    }
+
+    fn blobs(&self) -> Option<Arc<dyn BlobStore>> {
+        None
     }
 }

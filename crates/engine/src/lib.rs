@@ -29,5 +29,6 @@ pub mod permission;
 pub mod publish;
 pub mod queue;
 pub mod registry;
+pub mod restore;
 pub mod user;
 pub mod vhost;

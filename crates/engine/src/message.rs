@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::journal::Blob;
 use crate::limits::SHARED_BODY_BYTES_MIN;
 
 /// The four parts of a message, borrowed.
@@ -15,10 +16,20 @@ pub struct Parts<'a> {
     pub routing_key: &'a [u8],
     /// Property flags and fields, as on the wire.
     pub properties: &'a [u8],
-    /// The body.
+    /// The body; empty when it is a blob.
     pub body: &'a [u8],
     /// The same body in shareable form, where there is one.
     pub shared_body: Option<&'a Bytes>,
+    /// The body, when it is not in memory.
+    pub blob: Option<&'a Blob>,
+}
+
+impl Parts<'_> {
+    /// Bytes of the body, wherever it is.
+    #[must_use]
+    pub fn body_len(&self) -> u64 {
+        self.blob.map_or(self.body.len() as u64, |blob| blob.len())
+    }
 }
 
 /// A message that is kept: cheap to clone, one allocation for a small one.
@@ -36,7 +47,13 @@ enum Repr {
 struct Large {
     /// Header, names and properties.
     head: Box<[u8]>,
-    body: Bytes,
+    body: LargeBody,
+}
+
+#[derive(Debug)]
+enum LargeBody {
+    Shared(Bytes),
+    Blob(Blob),
 }
 
 /// Length of the header: exchange's length, routing key's length (a byte each), properties' length (u32, little endian).
@@ -48,10 +65,14 @@ impl Message {
     pub fn copy_of(parts: &Parts<'_>) -> Self {
         let names_len = parts.exchange.len() + parts.routing_key.len();
         let head_len = HEADER_BYTES + names_len + parts.properties.len();
-        if parts.body.len() >= SHARED_BODY_BYTES_MIN {
+        if parts.body.len() >= SHARED_BODY_BYTES_MIN || parts.blob.is_some() {
             let mut head = Vec::with_capacity(head_len);
             write_head(&mut head, parts);
-            let body = parts.shared_body.cloned().unwrap_or_else(|| Bytes::copy_from_slice(parts.body));
+            let body = match (parts.blob, parts.shared_body) {
+                (Some(blob), _) => LargeBody::Blob(Blob::clone(blob)),
+                (None, Some(shared)) => LargeBody::Shared(Bytes::clone(shared)),
+                (None, None) => LargeBody::Shared(Bytes::copy_from_slice(parts.body)),
+            };
             return Self(Repr::Large(Arc::new(Large { head: head.into(), body })));
         }
         let mut whole = Vec::with_capacity(head_len + parts.body.len());
@@ -64,15 +85,18 @@ impl Message {
     #[must_use]
     pub fn parts(&self) -> Parts<'_> {
         match &self.0 {
-            Repr::Small(whole) => split(whole, None),
-            Repr::Large(large) => split(&large.head, Some(&large.body)),
+            Repr::Small(whole) => split(whole),
+            Repr::Large(large) => match &large.body {
+                LargeBody::Shared(body) => Parts { body, shared_body: Some(body), ..split(&large.head) },
+                LargeBody::Blob(blob) => Parts { blob: Some(blob), ..split(&large.head) },
+            },
         }
     }
 
-    /// Bytes of the body.
+    /// Bytes of the body, wherever it is.
     #[must_use]
-    pub fn body_len(&self) -> usize {
-        self.parts().body.len()
+    pub fn body_len(&self) -> u64 {
+        self.parts().body_len()
     }
 }
 
@@ -91,14 +115,15 @@ fn write_head(out: &mut Vec<u8>, parts: &Parts<'_>) {
     }
 }
 
-fn split<'a>(head: &'a [u8], large: Option<&'a Bytes>) -> Parts<'a> {
+/// The parts of a head; what follows it is the body.
+fn split(head: &[u8]) -> Parts<'_> {
     let Some((&[exchange, routing_key, p0, p1, p2, p3], rest)) = head.split_first_chunk::<HEADER_BYTES>() else {
-        return Parts { exchange: &[], routing_key: &[], properties: &[], body: &[], shared_body: None };
+        return Parts { exchange: &[], routing_key: &[], properties: &[], body: &[], shared_body: None, blob: None };
     };
     let (exchange, rest) = cut(rest, usize::from(exchange));
     let (routing_key, rest) = cut(rest, usize::from(routing_key));
-    let (properties, rest) = cut(rest, u32::from_le_bytes([p0, p1, p2, p3]) as usize);
-    Parts { exchange, routing_key, properties, body: large.map_or(rest, |body| body), shared_body: large }
+    let (properties, body) = cut(rest, u32::from_le_bytes([p0, p1, p2, p3]) as usize);
+    Parts { exchange, routing_key, properties, body, shared_body: None, blob: None }
 }
 
 fn cut(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
@@ -142,10 +167,10 @@ impl<'a> Incoming<'a> {
     pub fn parts(&self) -> Parts<'_> {
         match (&self.source, &self.kept) {
             (Source::Borrowed { exchange, routing_key, properties, body, shared }, _) => {
-                Parts { exchange, routing_key, properties, body, shared_body: shared.as_ref() }
+                Parts { exchange, routing_key, properties, body, shared_body: shared.as_ref(), blob: None }
             }
             (Source::Kept, Some(message)) => message.parts(),
-            (Source::Kept, None) => split(&[], None),
+            (Source::Kept, None) => split(&[]),
         }
     }
 
@@ -170,7 +195,7 @@ mod tests {
     use super::*;
 
     fn parts<'a>(body: &'a [u8], shared: Option<&'a Bytes>) -> Parts<'a> {
-        Parts { exchange: b"logs", routing_key: b"a.b", properties: &[0, 0], body, shared_body: shared }
+        Parts { exchange: b"logs", routing_key: b"a.b", properties: &[0, 0], body, shared_body: shared, blob: None }
     }
 
     #[test]

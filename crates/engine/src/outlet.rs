@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::message::{Message, Parts};
 use crate::names::{ConsumerKey, Name};
 use crate::publish::Publication;
-use crate::queue::{Consumers, Entry, Queue};
+use crate::queue::{Consumers, Entry, Queue, Stored};
 
 /// Where deliveries of one channel go. Implementations take their own lock inside, never a queue's.
 pub trait Outlet: Send + Sync {
@@ -84,6 +84,7 @@ pub(crate) struct Pick {
     pub(crate) item: u32,
     /// Position in the queue.
     pub(crate) seq: u64,
+    pub(crate) stored: Stored,
 }
 
 /// A message of the ready list on its way to a consumer.
@@ -101,8 +102,10 @@ pub struct Delivery<'a, 'm> {
     pub to: Delivering<'a>,
     /// Position in the queue: what an acknowledgement gives back.
     pub seq: u64,
-    /// It was delivered before.
-    pub redelivered: bool,
+    /// How often it was delivered before.
+    pub deliveries: u32,
+    /// Whether the journal has it.
+    pub stored: Stored,
     source: Source<'a, 'm>,
 }
 
@@ -155,7 +158,8 @@ impl<'b> DeliveryBatch<'b, '_> {
                 for pick in picks {
                     let to = self.consumers.delivering(pick.slot);
                     if let (Some(to), Some(item)) = (to, items.get_mut(pick.item as usize)) {
-                        each(Delivery { to, seq: pick.seq, redelivered: false, source: Source::Incoming(item) });
+                        let stored = pick.stored;
+                        each(Delivery { to, seq: pick.seq, deliveries: 0, stored, source: Source::Incoming(item) });
                     }
                 }
             }
@@ -163,7 +167,8 @@ impl<'b> DeliveryBatch<'b, '_> {
                 for Planned { slot, entry } in planned {
                     if let Some(to) = self.consumers.delivering(*slot) {
                         let source = Source::Kept(&entry.message);
-                        each(Delivery { to, seq: entry.seq, redelivered: entry.redelivered, source });
+                        let (deliveries, stored) = (entry.deliveries, entry.stored);
+                        each(Delivery { to, seq: entry.seq, deliveries, stored, source });
                     }
                 }
             }

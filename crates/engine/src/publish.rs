@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::effects::Effects;
-use crate::journal::{Journal, Lsn, Record};
+use crate::journal::{BodyAt, Journal, Lsn};
 use crate::limits::MESSAGES_A_HOLD_MAX;
 use crate::message::{Incoming, Message};
 use crate::queue::Queue;
@@ -27,13 +27,13 @@ pub struct Publication<'m> {
     /// A queue refused it: it is full.
     pub rejected: bool,
     /// Where its body lies in the journal, if it had to go there.
-    pub(crate) journaled: Option<Lsn>,
+    pub(crate) journaled: Option<BodyAt>,
 }
 
 impl Publication<'_> {
     /// Bytes it takes in an outlet, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        self.message.parts().body.len()
+        usize::try_from(self.message.parts().body_len()).unwrap_or(usize::MAX)
     }
 
     /// The message in the form to keep. Whoever is alone with it takes it, and finds nothing left.
@@ -91,7 +91,9 @@ impl<'m> PublishBatch<'m> {
         for item in &mut self.items {
             let durable = |route: &Route| route.iter().any(|queue| queue.durable);
             if item.persistent && self.routes.get(item.route as usize).is_some_and(durable) {
-                item.journaled = Some(journal.append(&Record::Body(&item.message.parts())));
+                let mut at = Vec::with_capacity(1);
+                journal.append_bodies(&[item.message.parts()], &mut at);
+                item.journaled = at.pop();
             }
         }
     }

@@ -71,10 +71,12 @@ impl Settlements {
             },
         };
         let Some(group) = self.groups.get_mut(known) else { return };
-        let Unacked { consumer, seq, message, .. } = unacked;
+        let Unacked { consumer, seq, deliveries, stored, message, .. } = unacked;
         match outcome {
-            Outcome::Requeued => group.requeued.push((consumer, Entry { seq, redelivered: true, message })),
-            Outcome::Acked | Outcome::Rejected => group.settled.push(Settled { consumer, seq }),
+            Outcome::Requeued => group.requeued.push((consumer, Entry { seq, deliveries, stored, message })),
+            Outcome::Acked | Outcome::Rejected => {
+                group.settled.push(Settled { consumer, seq, stored, bytes: message.body_len() });
+            }
         }
     }
 }

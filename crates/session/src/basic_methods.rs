@@ -12,7 +12,7 @@ use leveret_engine::error::Error;
 use leveret_engine::names::{Name, generated_name};
 use leveret_engine::outlet::Outlet;
 use leveret_engine::permission::{Resource, Verb};
-use leveret_engine::queue::{ConsumeRefused, Entry, NewConsumer, Queue};
+use leveret_engine::queue::{ConsumeRefused, Entry, Got, NewConsumer, Queue};
 
 use crate::acks::{AckOp, Outcome};
 use crate::batch::Batch;
@@ -135,8 +135,8 @@ impl Connection {
         refuse_address(home, &name).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
         match queue.get(get.no_ack) {
-            None => self.reply(number, false, BasicGetEmpty),
-            Some((entry, left)) => self.send_got(number, &queue, &entry, left, get.no_ack),
+            Got::Empty | Got::Loading => self.reply(number, false, BasicGetEmpty),
+            Got::Message { entry, left } => self.send_got(number, &queue, &entry, left, get.no_ack),
         }
         Ok(())
     }
@@ -148,13 +148,14 @@ impl Connection {
             let tag = channel.next_tag();
             if !no_ack {
                 let queue = channel.use_queue(queue, 1);
-                let (seq, message) = (entry.seq, entry.message.clone());
-                channel.unacked.push(tag, Unacked { queue, consumer: None, seq, message });
+                let Entry { seq, deliveries, stored, .. } = *entry;
+                let message = entry.message.clone();
+                channel.unacked.push(tag, Unacked { queue, consumer: None, seq, deliveries, stored, message });
             }
             let parts = entry.message.parts();
             let got = BasicGetOk {
                 delivery_tag: tag,
-                redelivered: entry.redelivered,
+                redelivered: entry.deliveries > 0,
                 exchange: parts.exchange,
                 routing_key: parts.routing_key,
                 message_count: u32::try_from(left).unwrap_or(u32::MAX),

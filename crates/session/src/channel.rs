@@ -54,7 +54,14 @@ pub(crate) struct PublishHead {
 
 impl PublishHead {
     pub(crate) fn parts<'a>(&'a self, properties: &'a [u8], body: &'a bytes::Bytes) -> Parts<'a> {
-        Parts { exchange: &self.exchange, routing_key: &self.routing_key, properties, body, shared_body: Some(body) }
+        Parts {
+            exchange: &self.exchange,
+            routing_key: &self.routing_key,
+            properties,
+            body,
+            shared_body: Some(body),
+            blob: None,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use leveret_codec::frame::{FrameKind, begin_frame, end_frame};
 use leveret_codec::method::Method;
 use leveret_engine::effects::Effects;
-use leveret_engine::journal::{DurableWaiter, Journal, Lsn};
+use leveret_engine::journal::{Journal, Lsn, Waiter};
 use leveret_engine::limits::{OUTLET_FULL_BYTES, OUTLET_ROOM_BYTES};
 use leveret_engine::names::{ConsumerKey, Name};
 use leveret_engine::outlet::Parked;
@@ -313,7 +313,7 @@ impl Outbox {
                 None => out.confirming = false,
                 Some(lsn) => {
                     state.confirming.push(channel);
-                    let waiter: Arc<dyn DurableWaiter> = Arc::<Self>::clone(self);
+                    let waiter: Arc<dyn Waiter> = Arc::<Self>::clone(self);
                     self.journal.when_durable(lsn, waiter);
                 }
             }
@@ -331,8 +331,8 @@ impl Outbox {
     }
 }
 
-impl DurableWaiter for Outbox {
-    fn durable(&self) {
-        self.wake();
+impl Waiter for Outbox {
+    fn wake(&self) {
+        self.writer.wake();
     }
 }

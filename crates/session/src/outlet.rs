@@ -37,13 +37,15 @@ impl Outlet for ChannelOutlet {
             let to = delivery.to;
             let tag = channel.next_tag();
             let parts = delivery.parts();
-            deliver_frame(buffer.buffer(), self.channel, to.tag.as_bytes(), tag, delivery.redelivered, &parts);
+            deliver_frame(buffer.buffer(), self.channel, to.tag.as_bytes(), tag, delivery.deliveries > 0, &parts);
             buffer.content(self.channel, &parts, frame_max);
             if !to.no_ack {
                 uses += 1;
                 let queue = *queue.get_or_insert_with(|| channel.use_queue(&from, 0));
                 let (seq, consumer) = (delivery.seq, Some(to.key));
-                channel.unacked.push(tag, Unacked { queue, consumer, seq, message: delivery.keep() });
+                let (deliveries, stored) = (delivery.deliveries, delivery.stored);
+                let message = delivery.keep();
+                channel.unacked.push(tag, Unacked { queue, consumer, seq, deliveries, stored, message });
             }
         });
         if uses > 0 {

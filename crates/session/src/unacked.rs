@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use leveret_engine::message::Message;
 use leveret_engine::names::ConsumerKey;
+use leveret_engine::queue::Stored;
 
 /// A delivery that waits for its acknowledgement.
 #[derive(Debug)]
@@ -14,6 +15,10 @@ pub(crate) struct Unacked {
     pub(crate) consumer: Option<ConsumerKey>,
     /// Its position in the queue.
     pub(crate) seq: u64,
+    /// How often it was delivered before.
+    pub(crate) deliveries: u32,
+    /// Whether the journal has it.
+    pub(crate) stored: Stored,
     /// The message.
     pub(crate) message: Message,
 }
@@ -110,7 +115,7 @@ mod tests {
 
     fn unacked(seq: u64) -> Unacked {
         let message: Message = Incoming::borrowed(b"", b"q", &[0, 0], b"", None).keep();
-        Unacked { queue: 0, consumer: None, seq, message }
+        Unacked { queue: 0, consumer: None, seq, deliveries: 0, stored: Stored::No, message }
     }
 
     proptest! {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::effects::Effects;
-use crate::journal::{Lsn, Record};
+use crate::journal::{Lsn, Record, SeqRange};
 use crate::limits::MESSAGES_A_HOLD_MAX;
 use crate::names::ConsumerKey;
 use crate::outlet::{DeliveryBatch, Messages, ParkReason, Parked, Pick, Planned};
 use crate::publish::Publication;
 use crate::queue::arguments::{Overflow, QueueArguments};
 use crate::queue::consumers::{Consumer, Consumers, NewConsumer};
-use crate::queue::ready::{Entry, ReadyList};
+use crate::queue::ready::{Entry, ReadyList, Stored};
 use crate::queue::{Counts, Queue};
 
 /// Messages, consumers and counts of one queue.
@@ -31,6 +31,10 @@ pub struct Settled {
     pub consumer: Option<ConsumerKey>,
     /// Its position.
     pub seq: u64,
+    /// Whether the journal has it.
+    pub stored: Stored,
+    /// Bytes of its body.
+    pub bytes: u64,
 }
 
 /// Why a consumer is refused.
@@ -68,12 +72,15 @@ impl QueueCore {
             self.last_seq += 1;
             let seq = self.last_seq;
             if let (Some(body), true) = (item.journaled, queue.durable) {
-                end = queue.journal.append(&Record::Enqueue { queue: queue.id, seq, body });
+                let bytes = item.bytes() as u64;
+                let enqueue =
+                    Record::Enqueue { queue: queue.id, first_seq: seq, bodies: &[body], bytes, transient: false };
+                end = queue.journal.append(&enqueue);
             }
             let turn = if self.ready.is_empty() { self.take_turn(queue, item.bytes(), effects) } else { None };
             match turn {
-                Some(slot) => planned.push(Pick { slot, item: pick, seq }),
-                None => self.ready.push_back(Entry { seq, redelivered: false, message: item.keep() }),
+                Some(slot) => planned.push(Pick { slot, item: pick, seq, stored: stored(item) }),
+                None => self.ready.push_back(Entry { seq, deliveries: 0, stored: stored(item), message: item.keep() }),
             }
         }
         if self.consumers.len() > 1 {
@@ -145,7 +152,7 @@ impl QueueCore {
         let mut planned = std::mem::take(&mut effects.planned);
         while planned.len() < MESSAGES_A_HOLD_MAX {
             let Some(first) = self.ready.first() else { break };
-            let bytes = first.message.body_len();
+            let bytes = usize::try_from(first.message.body_len()).unwrap_or(usize::MAX);
             let Some(slot) = self.take_turn(queue, bytes, effects) else { break };
             let Some(entry) = self.ready.pop_first() else { break };
             planned.push(Planned { slot, entry });
@@ -216,7 +223,8 @@ impl QueueCore {
     /// Writes down that messages are gone from the queue.
     pub(super) fn journal_settled(&self, queue: &Queue, seqs: &[u64]) {
         if queue.durable {
-            queue.journal.append(&Record::Settle { queue: queue.id, seqs });
+            let ranges: Vec<SeqRange> = seqs.iter().map(|&seq| SeqRange { first: seq, last: seq }).collect();
+            queue.journal.append(&Record::Settle { queue: queue.id, ranges: &ranges, bytes: 0, transient: false });
         }
     }
 
@@ -226,7 +234,7 @@ impl QueueCore {
         }
         for (consumer, mut entry) in returned {
             self.unacked = self.unacked.saturating_sub(1);
-            entry.redelivered = true;
+            entry.deliveries += 1;
             self.ready.put_back(entry);
             if let Some(key) = consumer {
                 self.consumers.give_back(key, 1);
@@ -253,4 +261,9 @@ impl QueueCore {
             }
         }
     }
+}
+
+/// Whether the journal has a message that was just published.
+fn stored(item: &Publication<'_>) -> Stored {
+    if item.journaled.is_some() { Stored::Persistent } else { Stored::No }
 }

@@ -12,7 +12,7 @@ use leveret_codec::table::FieldTable;
 use parking_lot::Mutex;
 
 use crate::effects::Effects;
-use crate::journal::{Journal, Lsn};
+use crate::journal::{Journal, Lsn, Waiter};
 use crate::names::{ConnectionId, ConsumerKey, Name, QueueId};
 use crate::publish::Publication;
 use crate::queue::arguments::QueueArguments;
@@ -20,7 +20,7 @@ pub(crate) use crate::queue::consumers::Consumers;
 pub use crate::queue::consumers::NewConsumer;
 use crate::queue::core::QueueCore;
 pub use crate::queue::core::{ConsumeRefused, Settled};
-pub use crate::queue::ready::Entry;
+pub use crate::queue::ready::{Entry, Stored};
 
 /// What a queue is declared as.
 pub struct Queue {
@@ -59,6 +59,22 @@ pub struct NewQueue {
     pub settings: QueueArguments,
     /// Where a durable queue writes down what becomes of its messages.
     pub journal: Arc<dyn Journal>,
+}
+
+/// The outcome of a get.
+#[derive(Debug)]
+pub enum Got {
+    /// The first ready message, and how many are left after it.
+    Message {
+        /// The message.
+        entry: Entry,
+        /// Ready messages left.
+        left: usize,
+    },
+    /// There is none.
+    Empty,
+    /// There is one, and it has to be read first: [`Queue::when_loaded`] tells when to try again.
+    Loading,
 }
 
 /// Counts of a queue at one moment.
@@ -148,15 +164,20 @@ impl Queue {
         }
     }
 
-    /// Takes the first ready message and how many are left after it.
+    /// Takes the first ready message.
     #[must_use]
-    pub fn get(&self, no_ack: bool) -> Option<(Entry, usize)> {
+    pub fn get(&self, no_ack: bool) -> Got {
         let mut core = self.core.lock();
-        let found = core.get(no_ack)?;
+        let Some((entry, left)) = core.get(no_ack) else { return Got::Empty };
         if no_ack {
-            core.journal_settled(self, &[found.0.seq]);
+            core.journal_settled(self, &[entry.seq]);
         }
-        Some(found)
+        Got::Message { entry, left }
+    }
+
+    /// Wakes `waiter` when a get that found [`Got::Loading`] may be tried again.
+    pub fn when_loaded(&self, waiter: Arc<dyn Waiter>) {
+        waiter.wake();
     }
 
     /// Deliveries are settled for good: their consumers get credit back and what is ready goes out.

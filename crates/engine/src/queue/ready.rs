@@ -9,10 +9,24 @@ use crate::message::Message;
 pub struct Entry {
     /// Its position: rises with each message the queue takes.
     pub seq: u64,
-    /// It was delivered before.
-    pub redelivered: bool,
+    /// How often it was delivered before.
+    pub deliveries: u32,
+    /// Whether the journal has it.
+    pub stored: Stored,
     /// The message.
     pub message: Message,
+}
+
+/// Whether the journal has a message of a queue, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stored {
+    /// It is in memory only.
+    #[default]
+    No,
+    /// It survives a restart.
+    Persistent,
+    /// It left memory for want of room, and is gone after a restart.
+    Transient,
 }
 
 /// Ready messages. What was delivered and came back always lies before what was never delivered, so that two plain
@@ -39,12 +53,12 @@ impl ReadyList {
     }
 
     pub(super) fn push_back(&mut self, entry: Entry) {
-        self.body_bytes += entry.message.body_len();
+        self.body_bytes += entry.message.body_len() as usize;
         self.fresh.push_back(entry);
     }
 
     pub(super) fn put_back(&mut self, entry: Entry) {
-        self.body_bytes += entry.message.body_len();
+        self.body_bytes += entry.message.body_len() as usize;
         self.returned.insert(entry.seq, entry);
     }
 
@@ -57,7 +71,7 @@ impl ReadyList {
             Some((_, entry)) => Some(entry),
             None => self.fresh.pop_front(),
         };
-        self.body_bytes -= entry.as_ref().map_or(0, |entry| entry.message.body_len());
+        self.body_bytes -= entry.as_ref().map_or(0, |entry| entry.message.body_len() as usize);
         // A backlog that was worked off gives its memory back.
         if self.fresh.is_empty() && self.fresh.capacity() > KEPT_CAPACITY {
             self.fresh = VecDeque::new();

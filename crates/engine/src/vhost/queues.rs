@@ -227,7 +227,7 @@ impl Vhost {
         self.default_exchange_changed();
         self.unbind_all_to_queue(&mut topology, queue);
         let lsn = match queue.durable {
-            true => self.journal.append(&Record::QueueDeleted { vhost: &self.name, name: &queue.name, id: queue.id }),
+            true => self.journal.append(&Record::QueueDeleted { id: queue.id }),
             false => Lsn::default(),
         };
         Ok(QueueDeleted { messages, lsn })
