@@ -1,4 +1,4 @@
-//! Keeps the direction of the dependencies between the crates: codec <- engine <- session <- server <- leveret.
+//! Keeps the direction of the dependencies between the crates: codec <- engine <- {session, store} <- server <- leveret.
 //!
 //! Two things are compared with the table below: what each `Cargo.toml` asks for, and, in the pure crates, which parts
 //! of the standard library the source names. A new package needs a row here first.
@@ -25,9 +25,10 @@ const RULES: &[Rule] = &[
     Rule { package: "leveret-codec", below: &[], pure: true, optional: &["tokio-util"] },
     Rule { package: "leveret-engine", below: &["leveret-codec"], pure: true, optional: &[] },
     Rule { package: "leveret-session", below: &["leveret-codec", "leveret-engine"], pure: true, optional: &[] },
+    Rule { package: "leveret-store", below: &["leveret-codec", "leveret-engine"], pure: false, optional: &[] },
     Rule {
         package: "leveret-server",
-        below: &["leveret-codec", "leveret-engine", "leveret-session"],
+        below: &["leveret-codec", "leveret-engine", "leveret-session", "leveret-store"],
         pure: false,
         optional: &[],
     },

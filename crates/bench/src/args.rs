@@ -54,8 +54,8 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub producers: u32,
 
-    /// Consuming connections, of one channel each
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Consuming connections, of one channel each; without any the messages stay, and confirms are what is measured
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub consumers: u32,
 
     /// Queues; producers and consumers are shared out among them
@@ -170,6 +170,7 @@ impl BenchArgs {
                 "--ack-batch {ack_batch} needs a --prefetch of as many, or 0"
             );
         }
+        ensure!(self.consumers > 0 || self.confirms.is_some(), "without consumers there must be --confirms to count");
         Ok(())
     }
 
@@ -220,6 +221,8 @@ pub(crate) mod tests {
         assert!(parse("--ack-batch 100 --prefetch 100").unwrap().check().is_ok());
         assert!(parse("--ack-batch 100").unwrap().check().is_ok());
         assert!(parse("--prefetch 1").unwrap().check().is_ok());
+        assert!(parse("--consumers 0").unwrap().check().is_err());
+        assert!(parse("--consumers 0 --confirms 10").unwrap().check().is_ok());
     }
 
     #[test]

@@ -4,6 +4,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::args::BenchArgs;
+use crate::backlog::BacklogArgs;
+use crate::disk::DiskArgs;
 use crate::relay::Relay;
 
 /// Load a broker, or be the relay.
@@ -24,6 +26,10 @@ enum Mode {
         #[arg(long, default_value_t = 0)]
         port: u16,
     },
+    /// The disk's own limit: write records to a preallocated file that is used again and again, and sync them
+    Disk(DiskArgs),
+    /// Fill a queue, let it wait, empty it, and watch the broker's memory meanwhile
+    Backlog(BacklogArgs),
 }
 
 impl BenchCommand {
@@ -32,12 +38,14 @@ impl BenchCommand {
     /// # Errors
     /// When the load or the relay fails.
     pub fn run(&self) -> Result<()> {
-        match self.mode {
+        match &self.mode {
             Some(Mode::Relay { port }) => {
-                let relay = Relay::bind(port)?;
+                let relay = Relay::bind(*port)?;
                 println!("listening on {}", relay.address()?);
                 relay.serve()
             }
+            Some(Mode::Disk(args)) => args.run(),
+            Some(Mode::Backlog(args)) => args.run(),
             None => {
                 let report = crate::run(&self.load)?;
                 if self.load.json {

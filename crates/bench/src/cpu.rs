@@ -60,6 +60,16 @@ impl CpuSample {
     }
 }
 
+/// How often the broker's committing thread has written: Linux counts the write calls of each thread. `None` when no
+/// thread of the process is named for committing, or nobody may look.
+pub fn commits(pid: u32) -> Option<u64> {
+    const NAME_PART: &str = "commit";
+    let tasks = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")).ok()?;
+    let is_committer = |task: &Path| fs::read_to_string(task.join("comm")).is_ok_and(|name| name.contains(NAME_PART));
+    let committer = tasks.flatten().map(|task| task.path()).find(|task| is_committer(task))?;
+    parse_writes(&fs::read_to_string(committer.join("io")).ok()?)
+}
+
 /// Resident memory of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
@@ -96,6 +106,11 @@ fn parse_schedstat_ns(schedstat: &str) -> Option<u64> {
     schedstat.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// Write calls out of `/proc/PID/task/TID/io`.
+fn parse_writes(io: &str) -> Option<u64> {
+    io.lines().find_map(|line| line.strip_prefix("syscw: "))?.trim().parse().ok()
+}
+
 fn parse_status(status: &str) -> Memory {
     let bytes = |key| {
         let line = status.lines().find_map(|line| line.strip_prefix(key))?;
@@ -126,6 +141,8 @@ mod tests {
         let memory = Memory { resident_bytes: 1_024_000, resident_bytes_max: 2_097_152 };
         assert_eq!(parse_status(status), memory);
         assert_eq!(parse_status("Name:\tkthreadd\n"), Memory::default());
+        assert_eq!(parse_writes("rchar: 5\nwchar: 6\nsyscr: 7\nsyscw: 88\nread_bytes: 0\n"), Some(88));
+        assert_eq!(parse_writes("rchar: 5\n"), None);
     }
 
     fn sample(stat_us: u64, threads: &[(u32, u64)]) -> CpuSample {

@@ -9,6 +9,7 @@
 //! the difference.
 //!
 //! The [`relay`] is a peer for comparison: the least work that still looks like a broker, which is the machine's limit.
+//! `disk` measures the other limit: what the disk itself can do. `backlog` fills a queue, lets it wait and empties it.
 //!
 //! # Invariants
 //! * Nothing is allocated, encoded or decoded for each message while the load runs, but for one ack a batch.
@@ -19,12 +20,14 @@
 //! The broker. Of this workspace only the codec is used.
 
 mod args;
+mod backlog;
 mod batch;
 mod client;
 mod command;
 mod confirm;
 mod consumer;
 pub mod cpu;
+mod disk;
 mod load;
 mod plan;
 mod producer;
@@ -34,7 +37,9 @@ mod url;
 mod walk;
 
 pub use args::{BenchArgs, ExchangeKind};
+pub use backlog::{BacklogArgs, BacklogReport};
 pub use command::BenchCommand;
+pub use disk::{DiskArgs, DiskPoint};
 pub use load::run;
-pub use report::{BrokerUsage, Report};
+pub use report::{BrokerUsage, Latency, Report};
 pub use url::Target;

@@ -18,10 +18,10 @@ use anyhow::{Context, Result};
 use crate::args::BenchArgs;
 use crate::client::{Client, close_all};
 use crate::consumer::Consumer;
-use crate::cpu::{CpuSample, Memory};
+use crate::cpu::{self, CpuSample, Memory};
 use crate::plan::Plan;
 use crate::producer::Producer;
-use crate::report::{BrokerUsage, Report, grouped};
+use crate::report::{BrokerUsage, Latency, Report, grouped};
 use crate::url::Target;
 
 /// How long consumers go on for what is left when the producers have stopped.
@@ -44,6 +44,9 @@ pub struct Shared {
     pub consumed: AtomicU64,
     /// Publishes confirmed.
     pub confirmed: AtomicU64,
+    is_measuring: AtomicBool,
+    /// Nanoseconds from a publish to its confirm, of those that were waited for one by one in the window.
+    latencies_ns: Mutex<Vec<u32>>,
     producers_stop: AtomicBool,
     everyone_stops: AtomicBool,
     failure: Mutex<Option<anyhow::Error>>,
@@ -53,6 +56,16 @@ impl Shared {
     /// Whether producers go on publishing.
     pub fn is_loading(&self) -> bool {
         !self.producers_stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether what happens now counts.
+    pub fn is_measuring(&self) -> bool {
+        self.is_measuring.load(Ordering::Relaxed)
+    }
+
+    /// Adds what one producer has measured.
+    pub fn note_latencies(&self, latencies_ns: Vec<u32>) {
+        self.latencies_ns.lock().unwrap_or_else(PoisonError::into_inner).extend(latencies_ns);
     }
 
     /// Whether the run is over for everyone.
@@ -71,12 +84,17 @@ impl Shared {
         }
     }
 
-    fn stop(&self) {
+    /// Ends the run for everyone.
+    pub fn stop(&self) {
         self.producers_stop.store(true, Ordering::Relaxed);
         self.everyone_stops.store(true, Ordering::Relaxed);
     }
 
-    fn take_failure(&self) -> Result<()> {
+    /// The first failure of a thread, if there was one.
+    ///
+    /// # Errors
+    /// That failure.
+    pub fn take_failure(&self) -> Result<()> {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.take().map_or(Ok(()), Err)
     }
@@ -128,7 +146,10 @@ fn load(args: &BenchArgs, target: &Target, plan: &Plan, control: &Client) -> Res
     });
     shared.take_failure()?;
     close_all(streams, CLOSE_LIMIT);
-    report
+    let mut report = report?;
+    report.confirm_latency =
+        Latency::of(std::mem::take(&mut *shared.latencies_ns.lock().unwrap_or_else(PoisonError::into_inner)));
+    Ok(report)
 }
 
 /// The main thread's part while the others work.
@@ -147,6 +168,7 @@ struct Snapshot {
     confirmed: u64,
     generator: CpuSample,
     broker: Option<CpuSample>,
+    commits: Option<u64>,
 }
 
 impl Measurement<'_> {
@@ -154,7 +176,9 @@ impl Measurement<'_> {
         let mut progress = Progress::new(self.args.quiet);
         self.watch(self.args.warmup(), &mut progress);
         let before = self.snapshot()?;
+        self.shared.is_measuring.store(true, Ordering::Relaxed);
         self.watch(self.args.window(), &mut progress);
+        self.shared.is_measuring.store(false, Ordering::Relaxed);
         let after = self.snapshot()?;
         let memory = self.args.pid.map(Memory::take).transpose()?;
         self.shared.producers_stop.store(true, Ordering::Relaxed);
@@ -163,8 +187,10 @@ impl Measurement<'_> {
 
         let seconds = after.at.duration_since(before.at).as_secs_f64();
         let consumed = after.consumed - before.consumed;
+        let confirmed = after.confirmed - before.confirmed;
+        let messages = if self.args.consumers == 0 { confirmed } else { consumed };
         let us_per_message = |us: f64| {
-            if consumed == 0 { 0.0 } else { us / consumed as f64 }
+            if messages == 0 { 0.0 } else { us / messages as f64 }
         };
         let per_second = |count: u64| {
             if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
@@ -177,11 +203,13 @@ impl Measurement<'_> {
             broker: control.product().to_owned(),
             work: self.args.clone(),
             window_seconds: seconds,
-            messages: consumed,
+            messages,
             missing,
             published_per_second: per_second(after.published - before.published),
             consumed_per_second: per_second(consumed),
-            confirmed_per_second: per_second(after.confirmed - before.confirmed),
+            confirmed_per_second: per_second(confirmed),
+            confirm_latency: None,
+            commits: after.commits.zip(before.commits).map(|(after, before)| after - before),
             generator_cpu_us_per_message: us_per_message(after.generator.us_since(&before.generator)),
             broker_usage: broker_cpu_us.zip(memory).map(|(cpu_us, memory)| BrokerUsage {
                 cpu_us_per_message: us_per_message(cpu_us),
@@ -193,6 +221,7 @@ impl Measurement<'_> {
 
     fn snapshot(&self) -> Result<Snapshot> {
         let broker = self.args.pid.map(CpuSample::take).transpose()?;
+        let commits = self.args.pid.and_then(cpu::commits);
         let generator = CpuSample::take(std::process::id())?;
         Ok(Snapshot {
             at: Instant::now(),
@@ -201,6 +230,7 @@ impl Measurement<'_> {
             confirmed: self.shared.confirmed.load(Ordering::Relaxed),
             generator,
             broker,
+            commits,
         })
     }
 
@@ -220,6 +250,9 @@ impl Measurement<'_> {
         let deadline = Instant::now() + DRAIN_LIMIT;
         let mut last = (Instant::now(), 0);
         loop {
+            if self.args.consumers == 0 {
+                return 0;
+            }
             let expected = self.shared.published.load(Ordering::Relaxed) * self.copies;
             let consumed = self.shared.consumed.load(Ordering::Relaxed);
             if consumed > last.1 {

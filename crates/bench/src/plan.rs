@@ -21,6 +21,7 @@ pub struct Plan {
     exchange: String,
     queues: Vec<String>,
     durable: bool,
+    auto_delete: bool,
 }
 
 /// How a message gets to one queue.
@@ -44,7 +45,9 @@ impl Plan {
             _ => run.clone(),
         };
         let queues = (0..args.queues).map(|index| format!("{run}-{index}")).collect();
-        Self { kind: args.exchange, exchange, queues, durable: args.persistent }
+        // A queue that only fills has no consumer to go with.
+        let auto_delete = !args.persistent && args.consumers > 0;
+        Self { kind: args.exchange, exchange, queues, durable: args.persistent, auto_delete }
     }
 
     /// How many queues get each message.
@@ -76,7 +79,7 @@ impl Plan {
                 passive: false,
                 durable: self.durable,
                 exclusive: false,
-                auto_delete: !self.durable,
+                auto_delete: self.auto_delete,
                 nowait: false,
                 arguments: TableRef::EMPTY,
             };

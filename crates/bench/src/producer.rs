@@ -3,7 +3,7 @@
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use leveret_codec::method::{ConfirmSelect, ConfirmSelectOk};
@@ -38,6 +38,8 @@ pub struct Producer {
     window: Option<u64>,
     /// The least room that is worth a write, unless it is all there can be.
     room_min: u64,
+    /// How many it publishes at most.
+    count_max: u64,
 }
 
 impl Producer {
@@ -57,15 +59,23 @@ impl Producer {
         };
         let bytes_max = (BATCHES_BYTES_MAX / args.producers as usize).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX);
         let batch = Batch::encode(&plan.routes(index, args.producers), &shape, bytes_max)?;
-        let most = batch.len().min(args.backlog_max.div_ceil(plan.copies())).min(args.confirms.unwrap_or(u64::MAX));
+        // Without consumers the backlog only grows, and what bounds the producer is the window.
+        let backlog_max = if args.consumers == 0 { u64::MAX } else { args.backlog_max };
+        let most = batch.len().min(backlog_max.div_ceil(plan.copies())).min(args.confirms.unwrap_or(u64::MAX));
         Ok(Self {
             stream: client.into_stream()?,
             batch,
             copies: plan.copies(),
-            backlog_max: args.backlog_max,
+            backlog_max,
             window: args.confirms,
             room_min: most.div_ceil(2),
+            count_max: u64::MAX,
         })
+    }
+
+    /// Lets it publish so many messages and no more.
+    pub fn limit_to(&mut self, count_max: u64) {
+        self.count_max = count_max;
     }
 
     /// The connection's socket.
@@ -78,6 +88,9 @@ impl Producer {
     /// # Errors
     /// When the broker closes the connection or breaks the protocol.
     pub fn run(mut self, shared: &Shared) -> Result<()> {
+        if self.window == Some(1) {
+            return self.publish_one_by_one(shared);
+        }
         let confirmed = AtomicU64::new(0);
         let mut listener = self.stream.try_clone()?;
         let writer = thread::current();
@@ -89,11 +102,43 @@ impl Producer {
         })
     }
 
+    /// One thread writes a message and waits for its confirm, so that the time between is the broker's and not that of
+    /// waking another thread.
+    fn publish_one_by_one(&mut self, shared: &Shared) -> Result<()> {
+        let mut reader = FrameReader::with_capacity(READ_BYTES);
+        let mut confirms = Confirms::default();
+        let mut latencies_ns = Vec::new();
+        let mut sent = 0;
+        while shared.is_loading() && sent < self.count_max {
+            if self.room(0, shared) == 0 {
+                thread::sleep(ROOM_POLL);
+                continue;
+            }
+            let (bytes, count) = self.batch.take(1);
+            sent += count;
+            shared.published.fetch_add(count, Ordering::Relaxed);
+            let begin = Instant::now();
+            if !write_patiently(&mut self.stream, bytes, || shared.is_over())? {
+                break;
+            }
+            while confirms.count() < sent && !shared.is_over() {
+                read_confirms(&mut self.stream, &mut reader, &mut confirms, shared)?;
+            }
+            if shared.is_measuring() {
+                latencies_ns.push(u32::try_from(begin.elapsed().as_nanos()).unwrap_or(u32::MAX));
+            }
+            shared.confirmed.fetch_add(count, Ordering::Relaxed);
+        }
+        shared.note_latencies(latencies_ns);
+        Ok(())
+    }
+
     fn publish(&mut self, confirmed: &AtomicU64, shared: &Shared) -> Result<()> {
         let mut sent = 0;
-        while shared.is_loading() {
-            let room = self.room(sent - confirmed.load(Ordering::Relaxed), shared);
-            if room < self.room_min {
+        while shared.is_loading() && sent < self.count_max {
+            let left = self.count_max - sent;
+            let room = self.room(sent - confirmed.load(Ordering::Relaxed), shared).min(left);
+            if room < self.room_min.min(left) {
                 thread::park_timeout(ROOM_POLL);
                 continue;
             }
@@ -127,26 +172,37 @@ fn listen(stream: &mut TcpStream, confirmed: &AtomicU64, writer: &Thread, shared
     let mut confirms = Confirms::default();
     while !shared.is_over() {
         let before = confirms.count();
-        let received = reader.read(stream, |event| {
-            match event {
-                Event::Confirmed { tag, multiple } => confirms.confirm(tag, multiple),
-                Event::Other(payload) if is_alarm(payload) => {}
-                Event::Refused => bail!("the broker refused a message (basic.nack)"),
-                Event::Returned => bail!("the broker returned a message"),
-                Event::Delivered(_) => bail!("the broker delivered to a producer"),
-                Event::Other(payload) => return Err(unexpected(payload)),
-            }
-            Ok(())
-        })?;
-        if received == Received::End && !shared.is_over() {
-            bail!("the broker closed a producer's connection");
-        }
+        read_confirms(stream, &mut reader, &mut confirms, shared)?;
         let count = confirms.count();
         if count > before {
             confirmed.store(count, Ordering::Relaxed);
             shared.confirmed.fetch_add(count - before, Ordering::Relaxed);
             writer.unpark();
         }
+    }
+    Ok(())
+}
+
+/// Reads once and takes the confirms that came.
+fn read_confirms(
+    stream: &mut TcpStream,
+    reader: &mut FrameReader,
+    confirms: &mut Confirms,
+    shared: &Shared,
+) -> Result<()> {
+    let received = reader.read(stream, |event| {
+        match event {
+            Event::Confirmed { tag, multiple } => confirms.confirm(tag, multiple),
+            Event::Other(payload) if is_alarm(payload) => {}
+            Event::Refused => bail!("the broker refused a message (basic.nack)"),
+            Event::Returned => bail!("the broker returned a message"),
+            Event::Delivered(_) => bail!("the broker delivered to a producer"),
+            Event::Other(payload) => return Err(unexpected(payload)),
+        }
+        Ok(())
+    })?;
+    if received == Received::End && !shared.is_over() {
+        bail!("the broker closed a producer's connection");
     }
     Ok(())
 }

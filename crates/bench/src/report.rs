@@ -16,7 +16,7 @@ pub struct Report {
     pub work: BenchArgs,
     /// Length of the window.
     pub window_seconds: f64,
-    /// Deliveries in the window.
+    /// Deliveries in the window; confirmed publishes when nobody consumes.
     pub messages: u64,
     /// Deliveries that had not come when no more came after the last publish.
     pub missing: u64,
@@ -26,10 +26,37 @@ pub struct Report {
     pub consumed_per_second: f64,
     /// Confirmed publishes a second.
     pub confirmed_per_second: f64,
+    /// From a publish to its confirm, when each was waited for before the next (a window of 1).
+    pub confirm_latency: Option<Latency>,
+    /// How often the broker wrote to its journal, where that can be seen.
+    pub commits: Option<u64>,
     /// CPU of the load generator for each delivery, in microseconds: user, system, all threads.
     pub generator_cpu_us_per_message: f64,
     /// The broker's side, when its process was named.
     pub broker_usage: Option<BrokerUsage>,
+}
+
+/// How long things took, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Latency {
+    /// The median.
+    pub p50_us: f64,
+    /// 99 of 100 took no longer.
+    pub p99_us: f64,
+    /// The longest.
+    pub max_us: f64,
+}
+
+impl Latency {
+    /// The summary of these nanoseconds, `None` when there are none.
+    pub fn of(mut all_ns: Vec<u32>) -> Option<Self> {
+        all_ns.sort_unstable();
+        let at = |hundredths: usize| {
+            let index = (all_ns.len() * hundredths / 100).min(all_ns.len().saturating_sub(1));
+            all_ns.get(index).map(|ns| f64::from(*ns) / 1e3)
+        };
+        Some(Self { p50_us: at(50)?, p99_us: at(99)?, max_us: at(100)? })
+    }
 }
 
 /// What the broker's process used.
@@ -52,6 +79,13 @@ impl fmt::Display for Report {
         row("published /s", grouped(self.published_per_second))?;
         if self.work.confirms.is_some() {
             row("confirmed /s", grouped(self.confirmed_per_second))?;
+        }
+        if let Some(latency) = &self.confirm_latency {
+            row("confirm us, median", format!("{:.1}", latency.p50_us))?;
+            row("confirm us, 99 of 100", format!("{:.1}", latency.p99_us))?;
+        }
+        if let Some(commits) = self.commits.filter(|commits| *commits > 0) {
+            row("confirmed / commit", format!("{:.1}", self.messages as f64 / commits as f64))?;
         }
         row("consumed /s", grouped(self.consumed_per_second))?;
         if let Some(usage) = &self.broker_usage {
@@ -116,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn latencies_are_summed_up() {
+        assert_eq!(Latency::of(Vec::new()), None);
+        let one = Latency { p50_us: 2.0, p99_us: 2.0, max_us: 2.0 };
+        assert_eq!(Latency::of(vec![2_000]), Some(one));
+        let many = Latency::of((1..=1_000).rev().map(|us| us * 1_000).collect());
+        assert_eq!(many, Some(Latency { p50_us: 501.0, p99_us: 991.0, max_us: 1_000.0 }));
+    }
+
+    #[test]
     fn the_work_is_told_in_words() {
         let words = describe(&parse("--size 1024 --ack-batch 100 --prefetch 1000").unwrap());
         assert!(words.ends_with("transient, acks of 100, prefetch 1000"), "{words}");
@@ -134,6 +177,8 @@ mod tests {
             published_per_second: 3.0,
             consumed_per_second: 3.0,
             confirmed_per_second: 0.0,
+            confirm_latency: None,
+            commits: None,
             generator_cpu_us_per_message: 0.5,
             broker_usage: Some(BrokerUsage { cpu_us_per_message: 1.5, cores: 0.1, memory: Memory::default() }),
         };

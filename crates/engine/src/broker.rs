@@ -1,14 +1,16 @@
 //! The broker's state: vhosts and users over one journal.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 
 use crate::journal::Journal;
+use crate::memory::MemoryBudget;
 use crate::names::Name;
 use crate::permission::Permissions;
 use crate::registry::Registry;
+use crate::restore::Restored;
 use crate::user::User;
 use crate::vhost::Vhost;
 
@@ -16,6 +18,8 @@ use crate::vhost::Vhost;
 pub struct Broker {
     /// Where durable things go.
     pub journal: Arc<dyn Journal>,
+    /// What waiting messages take of the memory.
+    pub memory: Arc<MemoryBudget>,
     vhosts: Registry<Vhost>,
     users: Registry<User>,
     queue_ids: Arc<AtomicU64>,
@@ -31,11 +35,40 @@ impl std::fmt::Debug for Broker {
 pub const DEFAULT_VHOST: &str = "/";
 
 impl Broker {
-    /// A broker with vhost `/` and user guest, who may do everything from this machine.
+    /// A broker with vhost `/` and user guest, who may do everything from this machine. Its messages may take all memory.
     #[must_use]
     pub fn new(journal: Arc<dyn Journal>) -> Self {
-        let broker =
-            Self { journal, vhosts: Registry::default(), users: Registry::default(), queue_ids: Arc::default() };
+        Self::with_budget(journal, MemoryBudget::default())
+    }
+
+    /// A broker with what survived of an earlier one. Once its waiting messages take `memory_budget_bytes`, they leave memory, if
+    /// the journal can give them back. What could not be put back as it was is told, a line each.
+    #[must_use]
+    pub fn restore(journal: Arc<dyn Journal>, restored: &Restored, memory_budget_bytes: u64) -> (Self, Vec<String>) {
+        let broker = Self::with_budget(journal, MemoryBudget::new(memory_budget_bytes));
+        let mut problems = Vec::new();
+        let last_id = restored.queues.iter().map(|queue| queue.id.0).fold(restored.last_queue_id, u64::max);
+        broker.queue_ids.store(last_id, Ordering::Relaxed);
+        for exchange in &restored.exchanges {
+            problems.extend(broker.ensure_vhost(&exchange.vhost).restore_exchange(exchange).err());
+        }
+        for queue in &restored.queues {
+            problems.extend(broker.ensure_vhost(&queue.vhost).restore_queue(queue).err());
+        }
+        for binding in &restored.bindings {
+            problems.extend(broker.ensure_vhost(&binding.vhost).restore_binding(binding).err());
+        }
+        (broker, problems)
+    }
+
+    fn with_budget(journal: Arc<dyn Journal>, memory: MemoryBudget) -> Self {
+        let broker = Self {
+            journal,
+            memory: Arc::new(memory),
+            vhosts: Registry::default(),
+            users: Registry::default(),
+            queue_ids: Arc::default(),
+        };
         broker.add_vhost(DEFAULT_VHOST);
         broker.add_user(guest());
         broker
@@ -48,8 +81,17 @@ impl Broker {
 
     /// Adds a vhost, if it is not there.
     pub fn add_vhost(&self, name: &str) {
-        let vhost = Vhost::new(name.into(), Arc::clone(&self.journal), Arc::clone(&self.queue_ids));
-        self.vhosts.insert_new(name.into(), Arc::new(vhost));
+        self.ensure_vhost(name);
+    }
+
+    fn ensure_vhost(&self, name: &str) -> Arc<Vhost> {
+        if let Some(vhost) = self.vhost(name) {
+            return vhost;
+        }
+        let (journal, memory) = (Arc::clone(&self.journal), Arc::clone(&self.memory));
+        let vhost = Arc::new(Vhost::new(name.into(), journal, memory, Arc::clone(&self.queue_ids)));
+        self.vhosts.insert_new(name.into(), Arc::clone(&vhost));
+        self.vhost(name).unwrap_or(vhost)
     }
 
     /// Adds a user, in place of one of the same name.

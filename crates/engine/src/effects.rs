@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::journal::Waiter;
 use crate::outlet::{Outlet, Parked, Pick, Planned};
-use crate::queue::Queue;
+use crate::queue::{EnqueueScratch, Load, Queue};
 
 /// Written under locks, carried out by [`Effects::carry_out`] and, for `deletions`, by the vhost. Reused batch after batch.
 #[derive(Default)]
@@ -14,6 +15,12 @@ pub struct Effects {
     pub(crate) parked: Vec<(Arc<dyn Outlet>, Parked)>,
     /// Auto-delete queues that lost their last consumer.
     pub(crate) deletions: Vec<Arc<Queue>>,
+    /// Pages of messages that queues need.
+    pub(crate) loads: Vec<Load>,
+    /// Those who waited for a page.
+    pub(crate) waiters: Vec<Arc<dyn Waiter>>,
+    /// Scratch: what goes into the journal of a publisher's batch.
+    pub(crate) enqueue: EnqueueScratch,
     /// Scratch: who gets which message of a publisher's batch.
     pub(crate) picks: Vec<Pick>,
     /// Scratch: who gets which message of the ready list.
@@ -21,15 +28,21 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Parks those who wait and wakes those who have something to do, each once. Call it without a queue's lock.
+    /// Parks those who wait, asks for pages and wakes those who have something to do, each once. Call it without a queue's lock.
     pub fn carry_out(&mut self) {
         while let Some((outlet, parked)) = self.parked.pop() {
             if !outlet.park(&parked) {
                 parked.queue.resume(parked.key, self);
             }
         }
+        for load in self.loads.drain(..) {
+            load.carry_out();
+        }
         for outlet in self.wakes.drain(..) {
             outlet.wake();
+        }
+        for waiter in self.waiters.drain(..) {
+            waiter.wake();
         }
     }
 

@@ -34,8 +34,8 @@ pub struct SeqRange {
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "the fields are named for what they carry")]
 pub enum Record<'a> {
-    /// Messages `first_seq`, `first_seq + 1`, ... of a queue have these bodies. Written under the queue's lock. `bytes` is the
-    /// sum of their bodies. `transient` ones left memory for want of room and are gone after a restart.
+    /// Messages `first_seq`, `first_seq + 1`, ... of a queue have these bodies. Written under the queue's lock, with rising
+    /// positions in a queue. `bytes` is the sum of their bodies. `transient` ones left memory for want of room and are gone after a restart.
     Enqueue { queue: QueueId, first_seq: u64, bodies: &'a [BodyAt], bytes: u64, transient: bool },
     /// Messages that were journaled are gone from a queue: acknowledged, dropped, purged. `bytes` is the sum of their bodies.
     /// A range may hold positions that were never journaled, or are settled already, but none that shall stay. Messages
@@ -146,7 +146,8 @@ pub trait PageReader: Send + Sync {
 pub struct Page {
     /// The messages.
     pub messages: Vec<Loaded>,
-    /// The page covers the positions below this one from the request's first on: what of them is not in `messages` is gone.
+    /// The page covers the positions below this one from the request's first on, at least one: what of them is not in
+    /// `messages` is gone.
     pub next: u64,
 }
 

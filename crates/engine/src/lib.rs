@@ -4,12 +4,14 @@
 //! the caller, good while generations stand still); [`publish::PublishBatch::carry_out`] groups a batch by queue, and per
 //! queue takes one short lock in which messages go straight to waiting consumers or into the ready list; consumers are
 //! [`outlet::Outlet`]s, which number, remember and encode what they are given; acknowledgements come back by
-//! [`queue::Queue::settle`], requeues by [`queue::Queue::requeue`].
+//! [`queue::Queue::settle`], requeues by [`queue::Queue::requeue`]. What has to survive goes to the [`journal::Journal`] on the
+//! way. When waiting messages have used up the [`memory::MemoryBudget`], queues keep their first ones in memory, leave the
+//! rest to the journal, and ask for them page by page as they are wanted.
 //!
 //! Invariants
 //! - Lock order: a vhost's topology, then one queue, then an outlet, then the journal. Never two queues at once: what
 //!   follows for others is written down in [`effects::Effects`] and carried out after the unlock.
-//! - While a queue holds ready messages, no consumer in its ring could take one.
+//! - While a queue holds ready messages in memory, no consumer in its ring could take one; while it holds others only, it reads.
 //! - A queue's messages are in order of their position (`seq`), whatever was returned to it.
 //! - A name in a registry is removed before its entity is emptied; who still holds the entity finds it marked deleted.
 //!
@@ -22,6 +24,7 @@ pub mod error;
 pub mod exchange;
 pub mod journal;
 pub mod limits;
+pub mod memory;
 pub mod message;
 pub mod names;
 pub mod outlet;

@@ -12,3 +12,21 @@ pub const OUTLET_FULL_BYTES: usize = 256 * 1024;
 
 /// ...until it holds less than this many.
 pub const OUTLET_ROOM_BYTES: usize = 64 * 1024;
+
+/// A page read back holds at most this many messages...
+pub const PAGE_MESSAGES_MAX: usize = 4096;
+
+/// ...and this many bytes, or one message...
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// ...or this many where the memory budget is used up.
+pub const SCARCE_PAGE_BYTES_MAX: usize = 128 * 1024;
+
+/// A queue with fewer ready messages in memory keeps new ones there, whatever the memory budget says.
+pub const RESIDENT_MESSAGES_MIN: usize = 16;
+
+/// What a message in memory takes beside its own bytes, roughly.
+pub const ENTRY_BYTES: u64 = 96;
+
+/// A queue tells the memory budget of changes of at least this many bytes.
+pub const BUDGET_LUMP_BYTES: u64 = 4096;

@@ -98,6 +98,19 @@ impl Message {
     pub fn body_len(&self) -> u64 {
         self.parts().body_len()
     }
+
+    /// Bytes of the message that are in memory.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let bytes = match &self.0 {
+            Repr::Small(whole) => whole.len(),
+            Repr::Large(large) => match &large.body {
+                LargeBody::Shared(body) => large.head.len() + body.len(),
+                LargeBody::Blob(_) => large.head.len(),
+            },
+        };
+        bytes as u64
+    }
 }
 
 /// Appends header, names and properties.
@@ -224,6 +237,36 @@ mod tests {
         let got = message.parts();
         assert_eq!(got.body.as_ptr(), body.as_ptr());
         assert_eq!(got.routing_key, b"a.b");
+    }
+
+    /// A body of which only the length is known.
+    #[derive(Debug)]
+    struct OnDisk(u64);
+
+    impl crate::journal::StoredBlob for OnDisk {
+        fn id(&self) -> u64 {
+            1
+        }
+
+        fn len(&self) -> u64 {
+            self.0
+        }
+
+        fn read_at(&self, _offset: u64, _out: &mut [u8]) -> std::io::Result<()> {
+            Err(std::io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    #[test]
+    fn a_blob_takes_no_memory() {
+        let head_bytes = HEADER_BYTES as u64 + 4 + 3 + 2;
+        let blob: Blob = Arc::new(OnDisk(1 << 30));
+        let on_disk = Message::copy_of(&Parts { blob: Some(&blob), ..parts(b"", None) });
+        assert_eq!((on_disk.body_len(), on_disk.resident_bytes()), (1 << 30, head_bytes));
+        let large = Message::copy_of(&parts(&vec![7; SHARED_BODY_BYTES_MIN], None));
+        assert_eq!(large.resident_bytes(), head_bytes + SHARED_BODY_BYTES_MIN as u64);
+        let small = Message::copy_of(&parts(b"hello", None));
+        assert_eq!(small.resident_bytes(), head_bytes + 5);
     }
 
     #[test]

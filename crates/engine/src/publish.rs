@@ -8,7 +8,7 @@ use crate::effects::Effects;
 use crate::journal::{BodyAt, Journal, Lsn};
 use crate::limits::MESSAGES_A_HOLD_MAX;
 use crate::message::{Incoming, Message};
-use crate::queue::Queue;
+use crate::queue::{Queue, append_bodies};
 
 /// The queues a message goes to, each once.
 pub type Route = Arc<[Arc<Queue>]>;
@@ -26,8 +26,8 @@ pub struct Publication<'m> {
     sole: bool,
     /// A queue refused it: it is full.
     pub rejected: bool,
-    /// Where its body lies in the journal, if it had to go there.
-    pub(crate) journaled: Option<BodyAt>,
+    /// Where it lies in the journal, if it had to go there.
+    pub(crate) body_at: Option<BodyAt>,
 }
 
 impl Publication<'_> {
@@ -56,7 +56,7 @@ impl<'m> PublishBatch<'m> {
     #[inline]
     pub fn push(&mut self, message: Incoming<'m>, route: u32, persistent: bool) {
         let sole = self.routes.get(route as usize).is_none_or(|route| route.len() <= 1);
-        self.items.push(Publication { message, route, persistent, sole, rejected: false, journaled: None });
+        self.items.push(Publication { message, route, persistent, sole, rejected: false, body_at: None });
     }
 
     /// The number of `route` in this batch.
@@ -77,7 +77,7 @@ impl<'m> PublishBatch<'m> {
     /// Puts every message into its queues: bodies to the journal first, then one lock a queue. Returns the journal position
     /// at which the whole batch is durable.
     pub fn carry_out(&mut self, journal: &dyn Journal, effects: &mut Effects) -> Lsn {
-        self.journal_bodies(journal);
+        self.journal_bodies(journal, &mut effects.enqueue.bodies);
         let mut end = Lsn::default();
         for (queue, picks) in self.by_queue() {
             for hold in picks.chunks(MESSAGES_A_HOLD_MAX) {
@@ -87,15 +87,17 @@ impl<'m> PublishBatch<'m> {
         end
     }
 
-    fn journal_bodies(&mut self, journal: &dyn Journal) {
-        for item in &mut self.items {
-            let durable = |route: &Route| route.iter().any(|queue| queue.durable);
-            if item.persistent && self.routes.get(item.route as usize).is_some_and(durable) {
-                let mut at = Vec::with_capacity(1);
-                journal.append_bodies(&[item.message.parts()], &mut at);
-                item.journaled = at.pop();
-            }
+    /// Gives the journal the messages that a durable queue has to keep.
+    fn journal_bodies(&mut self, journal: &dyn Journal, at: &mut Vec<BodyAt>) {
+        let is_durable = |route: &Route| route.iter().any(|queue| queue.durable);
+        let durable: SmallVec<[bool; 8]> = self.routes.iter().map(is_durable).collect();
+        if !durable.contains(&true) {
+            return;
         }
+        let is_kept = |item: &Publication<'_>| item.persistent && durable.get(item.route as usize) == Some(&true);
+        let places = (0u32..).zip(&self.items).filter(|(_, item)| is_kept(item)).map(|(place, _)| place);
+        let places: SmallVec<[u32; 64]> = places.collect();
+        append_bodies(journal, &mut self.items, places.into_iter(), at);
     }
 
     /// For each queue the places of its messages, in order.

@@ -1,93 +1,77 @@
 //! A queue against a naive model: whatever is published, consumed, settled, returned, got and purged in whatever order, the
-//! queue hands out what a sorted list would, to consumers that may have it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+//! queue hands out what a sorted list would, to consumers that may have it; whether its messages are in memory or have to be
+//! read, and across restarts.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "a test")]
+
+mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use leveret_codec::table::FieldTable;
+use common::{Recorder, TestJournal, Wakes, body_number, consumer, new_queue};
 use leveret_engine::effects::Effects;
-use leveret_engine::journal::MemoryJournal;
-use leveret_engine::message::Incoming;
-use leveret_engine::names::{ConsumerKey, Name, QueueId};
-use leveret_engine::outlet::{ChannelLimit, DeliveryBatch, Outlet, Parked};
-use leveret_engine::publish::{PublishBatch, Route};
+use leveret_engine::memory::MemoryBudget;
+use leveret_engine::names::ConsumerKey;
+use leveret_engine::publish::Route;
 use leveret_engine::queue::arguments::QueueArguments;
-use leveret_engine::queue::{Entry, NewConsumer, NewQueue, Queue, Settled};
+use leveret_engine::queue::{Entry, Got, Queue, Settled};
 use proptest::prelude::*;
-
-/// Remembers deliveries; full when told to be.
-#[derive(Default)]
-struct Recorder {
-    deliveries: Mutex<Vec<Delivered>>,
-    full: Mutex<bool>,
-    parked: Mutex<Vec<Parked>>,
-}
-
-struct Delivered {
-    consumer: ConsumerKey,
-    no_ack: bool,
-    body: u64,
-    entry: Entry,
-}
-
-impl Outlet for Recorder {
-    fn room_bytes(&self) -> usize {
-        if *self.full.lock().unwrap() { 0 } else { usize::MAX }
-    }
-
-    fn deliver(&self, batch: DeliveryBatch<'_, '_>) -> bool {
-        batch.for_each(|delivery| {
-            let to = delivery.to;
-            let (seq, redelivered) = (delivery.seq, delivery.redelivered);
-            let message = delivery.keep();
-            let body = u64::from_be_bytes(message.parts().body.try_into().unwrap());
-            let entry = Entry { seq, redelivered, message };
-            let delivered = Delivered { consumer: to.key, no_ack: to.no_ack, body, entry };
-            self.deliveries.lock().unwrap().push(delivered);
-        });
-        false
-    }
-
-    fn cancelled(&self, _tag: &Name) -> bool {
-        false
-    }
-
-    fn park(&self, parked: &Parked) -> bool {
-        if !*self.full.lock().unwrap() {
-            return false;
-        }
-        self.parked.lock().unwrap().push(parked.clone());
-        true
-    }
-
-    fn wake(&self) {}
-}
 
 #[derive(Clone, Debug)]
 enum Op {
-    Publish(u8),
-    Consume { prefetch: u16, priority: i32, no_ack: bool },
+    Publish {
+        count: u8,
+        persistent: u8,
+    },
+    Consume {
+        prefetch: u16,
+        priority: i32,
+        no_ack: bool,
+    },
     Cancel(usize),
     Ack(usize),
+    AckAll,
     Requeue(usize),
-    Get,
+    Get {
+        no_ack: bool,
+    },
     Purge,
     Fill(bool),
+    /// A page of at most so many messages is read.
+    Read(usize),
+    /// A page comes, of at most so many messages, or the one that was read.
+    Answer(usize),
+    /// A message in the journal cannot be read any more.
+    Lose(usize),
+    Restart,
 }
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (1u8..20).prop_map(Op::Publish),
+        6 => (1u8..40, any::<u8>()).prop_map(|(count, persistent)| Op::Publish { count, persistent }),
         2 => (0u16..5, -1i32..2, prop::bool::weighted(0.2))
             .prop_map(|(prefetch, priority, no_ack)| Op::Consume { prefetch, priority, no_ack }),
         1 => any::<usize>().prop_map(Op::Cancel),
         6 => any::<usize>().prop_map(Op::Ack),
+        1 => Just(Op::AckAll),
         4 => any::<usize>().prop_map(Op::Requeue),
-        2 => Just(Op::Get),
+        3 => any::<bool>().prop_map(|no_ack| Op::Get { no_ack }),
         1 => Just(Op::Purge),
         1 => any::<bool>().prop_map(Op::Fill),
+        2 => (1usize..30).prop_map(Op::Read),
+        6 => (1usize..30).prop_map(Op::Answer),
+        1 => any::<usize>().prop_map(Op::Lose),
+        1 => Just(Op::Restart),
     ]
+}
+
+/// How a queue is set up.
+#[derive(Clone, Copy, Debug)]
+struct Setup {
+    durable: bool,
+    /// Messages may leave memory.
+    paging: bool,
+    memory_budget_bytes: u64,
 }
 
 struct ModelConsumer {
@@ -100,6 +84,9 @@ struct ModelConsumer {
 
 /// The queue under test and what should be true of it.
 struct Model {
+    setup: Setup,
+    journal: Arc<TestJournal>,
+    memory: Arc<MemoryBudget>,
     queue: Arc<Queue>,
     route: Route,
     outlet: Arc<Recorder>,
@@ -110,24 +97,27 @@ struct Model {
     /// Delivered or got, not settled: who has it.
     unacked: BTreeMap<u64, (Option<ConsumerKey>, Entry)>,
     returned: BTreeSet<u64>,
+    persistent: BTreeSet<u64>,
+    /// Positions of what is there.
+    seqs: BTreeMap<u64, u64>,
+    last_seq: u64,
+    waiters: Vec<Arc<Wakes>>,
     published: u64,
     full: bool,
+    restarted: bool,
+    /// A message was missing among those that a restart found: how many are left is not known exactly.
+    inexact: bool,
 }
 
 impl Model {
-    fn new() -> Self {
-        let queue = Arc::new(Queue::new(NewQueue {
-            id: QueueId(1),
-            name: "q".into(),
-            vhost: "/".into(),
-            durable: false,
-            auto_delete: false,
-            owner: None,
-            arguments: FieldTable::default(),
-            settings: QueueArguments::default(),
-            journal: Arc::new(MemoryJournal::default()),
-        }));
+    fn new(setup: Setup) -> Self {
+        let journal = TestJournal::new(setup.paging);
+        let memory = Arc::new(MemoryBudget::new(setup.memory_budget_bytes));
+        let queue = Arc::new(Queue::new(new_queue(&journal, &memory, setup.durable, QueueArguments::default())));
         Self {
+            setup,
+            journal,
+            memory,
             route: [Arc::clone(&queue)].into_iter().collect(),
             queue,
             outlet: Arc::default(),
@@ -136,24 +126,34 @@ impl Model {
             ready: BTreeSet::new(),
             unacked: BTreeMap::new(),
             returned: BTreeSet::new(),
+            persistent: BTreeSet::new(),
+            seqs: BTreeMap::new(),
+            last_seq: 0,
+            waiters: Vec::new(),
             published: 0,
             full: false,
+            restarted: false,
+            inexact: false,
         }
     }
 
     fn apply(&mut self, op: &Op) {
         match op {
-            Op::Publish(count) => self.publish(*count),
+            Op::Publish { count, persistent } => self.publish(*count, *persistent),
             Op::Consume { prefetch, priority, no_ack } => self.consume(*prefetch, *priority, *no_ack),
             Op::Cancel(pick) if !self.consumers.is_empty() => {
                 let consumer = self.consumers.remove(pick % self.consumers.len());
                 self.queue.remove_consumer(consumer.key, &mut self.effects);
             }
             Op::Ack(pick) => {
-                if let Some((_, (consumer, entry))) = self.take_unacked(*pick) {
-                    let settled = [Settled { consumer, seq: entry.seq }];
-                    self.queue.settle(&settled, &mut self.effects);
-                }
+                let settled: Vec<Settled> = self.take_unacked(*pick).into_iter().map(settled).collect();
+                self.queue.settle(&settled, &mut self.effects);
+            }
+            Op::AckAll => {
+                // Backwards, so that there are positions to put in order.
+                let unacked = std::mem::take(&mut self.unacked);
+                let settled: Vec<Settled> = unacked.into_iter().rev().map(settled).collect();
+                self.queue.settle(&settled, &mut self.effects);
             }
             Op::Requeue(pick) => {
                 if let Some((body, returned)) = self.take_unacked(*pick) {
@@ -162,59 +162,74 @@ impl Model {
                     self.queue.requeue([returned], &mut self.effects);
                 }
             }
-            Op::Get => self.get(),
+            Op::Get { no_ack } => self.get(*no_ack),
             Op::Purge => {
-                assert_eq!(self.queue.purge(), self.ready.len());
+                let purged = self.queue.purge();
+                self.check_count(purged);
                 self.ready.clear();
             }
             Op::Fill(full) => self.fill(*full),
+            Op::Read(messages_max) => self.journal.read(*messages_max),
+            Op::Answer(messages_max) => self.answer(*messages_max),
+            Op::Lose(pick) => {
+                let body = self.ready.iter().nth(pick % self.ready.len().max(1)).copied();
+                self.journal.lose(body.map_or(0, |body| self.seqs[&body]));
+            }
+            Op::Restart => self.restart(),
             Op::Cancel(_) => {}
         }
         self.effects.carry_out();
         self.check_deliveries();
         self.check_rest();
+        self.waiters.retain(|waiter| {
+            assert!(waiter.count() <= 1, "woken twice");
+            waiter.count() == 0
+        });
+        assert!(self.waiters.is_empty() || self.journal.requests() == 1, "nobody reads what is waited for");
     }
 
-    fn publish(&mut self, count: u8) {
-        let bodies: Vec<[u8; 8]> = (0..u64::from(count)).map(|n| (self.published + n).to_be_bytes()).collect();
-        self.ready.extend(bodies.iter().map(|body| u64::from_be_bytes(*body)));
-        self.published += u64::from(count);
-        let mut batch = PublishBatch::default();
-        let route = batch.route_number(&self.route);
-        for body in &bodies {
-            let message = Incoming::borrowed(b"", b"q", &[0, 0], body, None);
-            batch.push(message, route, false);
+    fn publish(&mut self, count: u8, persistent: u8) {
+        let bodies = self.published..self.published + u64::from(count);
+        self.published = bodies.end;
+        self.ready.extend(bodies.clone());
+        let is_persistent = |body: u64| persistent >> (body % 8) & 1 == 1;
+        for body in bodies.clone() {
+            self.last_seq += 1;
+            self.seqs.insert(body, self.last_seq);
+            if is_persistent(body) && self.setup.durable {
+                self.persistent.insert(body);
+            }
         }
-        batch.carry_out(&MemoryJournal::default(), &mut self.effects);
+        let (rejected, _) = common::publish(&self.journal, &self.route, bodies, is_persistent, &mut self.effects);
+        assert!(!rejected.contains(&true));
     }
 
     fn consume(&mut self, prefetch: u16, priority: i32, no_ack: bool) {
-        let outlet: Arc<dyn Outlet> = Arc::<Recorder>::clone(&self.outlet);
-        let key = self
-            .queue
-            .add_consumer(NewConsumer {
-                tag: "c".into(),
-                outlet,
-                channel_limit: Arc::<ChannelLimit>::default(),
-                no_ack,
-                prefetch,
-                priority,
-                exclusive: false,
-            })
-            .unwrap();
+        let key = self.queue.add_consumer(consumer(&self.outlet, prefetch, priority, no_ack)).unwrap();
         self.consumers.push(ModelConsumer { key, prefetch: prefetch.into(), priority, no_ack });
         self.queue.resume(key, &mut self.effects);
     }
 
-    fn get(&mut self) {
-        let got = self.queue.get(false);
-        let first = self.ready.pop_first();
-        assert_eq!(got.is_some(), first.is_some());
-        if let (Some((entry, left)), Some(body)) = (got, first) {
-            assert_eq!(entry.message.parts().body, body.to_be_bytes());
-            assert_eq!(entry.redelivered, self.returned.contains(&body));
-            assert_eq!(left, self.ready.len());
-            self.unacked.insert(body, (None, entry));
+    fn get(&mut self, no_ack: bool) {
+        match self.queue.get(no_ack) {
+            Got::Empty => assert!(self.ready.is_empty()),
+            Got::Loading => {
+                assert_eq!(self.journal.requests(), 1, "nobody reads what is got");
+                assert!(!self.ready.is_empty() || self.inexact);
+                let waiter = Arc::<Wakes>::default();
+                self.queue.when_loaded(Arc::<Wakes>::clone(&waiter));
+                assert_eq!(waiter.count(), 0);
+                self.waiters.push(waiter);
+            }
+            Got::Message { entry, left } => {
+                let body = self.ready.pop_first().expect("a message from nowhere");
+                assert_eq!(body_number(&entry.message), body);
+                assert_eq!(entry.deliveries > 0, self.returned.contains(&body));
+                self.check_count(left);
+                if !no_ack {
+                    self.unacked.insert(body, (None, entry));
+                }
+            }
         }
     }
 
@@ -226,6 +241,33 @@ impl Model {
                 parked.queue.resume(parked.key, &mut self.effects);
             }
         }
+    }
+
+    fn answer(&mut self, messages_max: usize) {
+        for seq in self.journal.answer(messages_max) {
+            self.ready.retain(|body| self.seqs[body] != seq);
+            self.inexact |= self.restarted;
+        }
+    }
+
+    /// Persistent messages are ready again, as redelivered if they were delivered.
+    fn restart(&mut self) {
+        let restored = self.journal.restart();
+        self.restarted = true;
+        self.inexact = false;
+        self.returned.extend(std::mem::take(&mut self.unacked).into_keys().inspect(|body| {
+            self.ready.insert(*body);
+        }));
+        self.ready.retain(|body| self.persistent.contains(body));
+        assert_eq!(restored.messages, self.ready.len() as u64);
+        self.last_seq = restored.last_seq;
+        self.memory = Arc::new(MemoryBudget::new(self.setup.memory_budget_bytes));
+        let new = new_queue(&self.journal, &self.memory, self.setup.durable, QueueArguments::default());
+        self.queue = Arc::new(Queue::restored(new, &restored));
+        self.route = [Arc::clone(&self.queue)].into_iter().collect();
+        self.consumers.clear();
+        self.waiters.clear();
+        self.outlet.parked.lock().unwrap().clear();
     }
 
     fn take_unacked(&mut self, pick: usize) -> Option<(u64, (Option<ConsumerKey>, Entry))> {
@@ -240,7 +282,7 @@ impl Model {
 
     /// Each consumer got, in order, messages that were the first ready ones, within its credit.
     fn check_deliveries(&mut self) {
-        let deliveries = std::mem::take(&mut *self.outlet.deliveries.lock().unwrap());
+        let deliveries = self.outlet.take();
         let bodies: BTreeSet<u64> = deliveries.iter().map(|delivered| delivered.body).collect();
         assert_eq!(bodies.len(), deliveries.len(), "delivered twice");
         let first_ready: BTreeSet<u64> = self.ready.iter().copied().take(bodies.len()).collect();
@@ -253,7 +295,7 @@ impl Model {
             let consumer = self.consumers.iter().find(|consumer| consumer.key == delivered.consumer).unwrap();
             assert_eq!(delivered.no_ack, consumer.no_ack);
             assert!(self.credit(consumer), "more than the prefetch");
-            assert_eq!(delivered.entry.redelivered, self.returned.contains(&delivered.body));
+            assert_eq!(delivered.entry.deliveries > 0, self.returned.contains(&delivered.body));
             self.ready.remove(&delivered.body);
             if !delivered.no_ack {
                 self.unacked.insert(delivered.body, (Some(delivered.consumer), delivered.entry));
@@ -261,41 +303,73 @@ impl Model {
         }
     }
 
-    /// Counts are right, nobody who could take a message is kept waiting, and lower priorities are served only when higher
-    /// ones could take no more.
+    fn check_count(&self, ready: usize) {
+        assert!(ready == self.ready.len() || (self.inexact && ready > self.ready.len()));
+    }
+
+    /// Counts are right, nobody who could take a message is kept waiting for anything but a page, lower priorities are served
+    /// only when higher ones could take no more, and the journal has what it has to have.
     fn check_rest(&self) {
         let counts = self.queue.counts();
-        assert_eq!(counts.ready, self.ready.len());
+        self.check_count(counts.ready);
         assert_eq!(counts.unacked, self.unacked.len());
         assert_eq!(counts.consumers, self.consumers.len());
-        if !self.ready.is_empty() && !self.full {
+        if !self.ready.is_empty() && !self.full && self.journal.requests() == 0 {
             for consumer in &self.consumers {
                 assert!(!self.credit(consumer), "a consumer of priority {} waits", consumer.priority);
             }
         }
+        if counts.ready == 0 {
+            assert_eq!(self.memory.resident_bytes(), 0);
+        }
+        let there: BTreeSet<u64> = self.ready.iter().chain(self.unacked.keys()).copied().collect();
+        let seqs_of = |bodies: BTreeSet<u64>| bodies.iter().map(|body| self.seqs[body]).collect::<BTreeSet<u64>>();
+        assert!(self.journal.seqs(true).is_subset(&seqs_of(&there - &self.persistent)), "transient messages stay");
+        let persistent = seqs_of(&there & &self.persistent);
+        assert_eq!(self.journal.seqs(false), persistent, "persistent messages");
+    }
+
+    /// All pages come; then nobody has a reason to wait.
+    fn settle_down(&mut self) {
+        while self.journal.requests() > 0 {
+            self.apply(&Op::Answer(usize::MAX));
+        }
     }
 }
 
+fn settled((_, (consumer, entry)): (u64, (Option<ConsumerKey>, Entry))) -> Settled {
+    Settled { consumer, seq: entry.seq, stored: entry.stored, bytes: entry.message.body_len() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn behaves_like_a_sorted_list(ops in prop::collection::vec(op(), 1..120)) {
-        let mut model = Model::new();
+    fn behaves_like_a_sorted_list(
+        durable in any::<bool>(),
+        paging in prop::bool::weighted(0.75),
+        memory_budget_bytes in prop_oneof![Just(0), Just(5_000), Just(20_000)],
+        ops in prop::collection::vec(op(), 1..120),
+    ) {
+        let mut model = Model::new(Setup { durable, paging, memory_budget_bytes });
         for op in &ops {
-            model.apply(op);
+            // Without paging nothing is read, so that nothing restored could be.
+            if paging || !matches!(op, Op::Restart) {
+                model.apply(op);
+            }
         }
+        model.settle_down();
     }
 }
 
 #[test]
 fn higher_priority_first_then_round_robin() {
-    let mut model = Model::new();
+    let mut model = Model::new(Setup { durable: false, paging: false, memory_budget_bytes: 0 });
     model.consume(1, 5, false);
     model.consume(10, 0, false);
     model.consume(10, 0, false);
-    model.publish(5);
-    let deliveries = std::mem::take(&mut *model.outlet.deliveries.lock().unwrap());
+    model.publish(5, 0);
+    let deliveries = model.outlet.take();
     // One outlet: also on the wire it is one consumer after the other.
     let in_order: Vec<(u64, u32)> = deliveries.iter().map(|d| (d.body, d.consumer.slot)).collect();
     assert_eq!(in_order, [(0, 0), (1, 1), (2, 2), (3, 1), (4, 2)]);

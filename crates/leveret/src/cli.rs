@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use leveret_server::Durability;
 
 /// An AMQP 0-9-1 broker that takes RabbitMQ's place.
 ///
@@ -32,6 +34,30 @@ pub(crate) struct ServeOptions {
     /// Keep nothing on disk.
     #[arg(long, env = "LEVERET_EPHEMERAL")]
     pub(crate) ephemeral: bool,
+
+    /// What a publisher confirm means: fsync, interval=MS or os.
+    ///
+    /// fsync: the message is on disk. interval=MS: it is written, and the disk is told every so many milliseconds; a power cut
+    /// may cost that much, the end of the process nothing. os: it is written, and the system decides when it goes to disk.
+    #[arg(long, value_name = "MODE", default_value_t, env = "LEVERET_DURABILITY", verbatim_doc_comment)]
+    pub(crate) durability: Durability,
+
+    /// Start even if the data directory is damaged, without what cannot be read; the log says what that was.
+    #[arg(long)]
+    pub(crate) recover: bool,
+
+    /// Memory for messages that wait in queues, such as 64MiB; more wait on disk only. Default: a sixteenth of the memory that
+    /// the machine or the container has, at most 64 MiB.
+    #[arg(long, value_name = "BYTES", env = "LEVERET_MEMORY_BUDGET")]
+    pub(crate) memory_budget: Option<ByteSize>,
+
+    /// Block publishers while the disk has less than this free, such as 1GB.
+    #[arg(long, value_name = "BYTES", default_value = "50MB", env = "LEVERET_DISK_FREE_LIMIT")]
+    pub(crate) disk_free_limit: ByteSize,
+
+    /// Largest body of a message, such as 512MiB.
+    #[arg(long, value_name = "BYTES", default_value = "128MiB", env = "LEVERET_MAX_MESSAGE_SIZE")]
+    pub(crate) max_message_size: ByteSize,
 
     /// Address to listen on; `::` is all of this machine, IPv4 included.
     #[arg(long, value_name = "ADDR", default_value = "::", env = "LEVERET_BIND")]

@@ -12,9 +12,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use leveret_server::Error;
 use leveret_server::engine::permission::Permissions;
 use leveret_server::engine::user::User;
+pub use leveret_server::{Durability, Error, StoreConfig};
 use leveret_server::{Server, ServerConfig};
 use tokio::runtime::Runtime;
 
@@ -87,6 +87,7 @@ impl Drop for Broker {
         // On a thread of its own: the program may be in a runtime itself, where another may not be ended.
         let ended = std::thread::spawn(move || runtime.shutdown_timeout(DROP_PATIENCE));
         let _ = ended.join();
+        self.server.close();
     }
 }
 
@@ -94,14 +95,21 @@ impl BrokerBuilder {
     /// Keeps nothing on disk. This is the default.
     #[must_use]
     pub fn ephemeral(mut self) -> Self {
-        self.config.data_dir = None;
+        self.config.store = None;
         self
     }
 
-    /// Uses a data directory.
+    /// Keeps durable things in a data directory, which is made if it is not there. A confirm means that its message is on disk.
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.config.data_dir = Some(path.into());
+        self.config.store = Some(StoreConfig::new(path));
+        self
+    }
+
+    /// Keeps durable things as told.
+    #[must_use]
+    pub fn store(mut self, store: StoreConfig) -> Self {
+        self.config.store = Some(store);
         self
     }
 

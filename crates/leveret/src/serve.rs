@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 
-use leveret_server::{Error, Server, ServerConfig};
+use leveret_server::{Error, Server, ServerConfig, StoreConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -19,11 +19,22 @@ pub(crate) fn run(options: &ServeOptions) -> Result<(), Error> {
         .init();
     let config = ServerConfig {
         listen: SocketAddr::new(options.bind, options.port),
-        data_dir: (!options.ephemeral).then(|| options.data_dir.clone()),
+        store: (!options.ephemeral).then(|| store_config(options)),
         remote_guest: options.remote_guest,
+        message_bytes_max: Some(options.max_message_size.as_u64()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(&config))
+}
+
+fn store_config(options: &ServeOptions) -> StoreConfig {
+    StoreConfig {
+        durability: options.durability,
+        memory_budget_bytes: options.memory_budget.map(|budget| budget.as_u64()),
+        disk_free_min_bytes: options.disk_free_limit.as_u64(),
+        recover: options.recover,
+        ..StoreConfig::new(&options.data_dir)
+    }
 }
 
 async fn serve(config: &ServerConfig) -> Result<(), Error> {
@@ -34,6 +45,7 @@ async fn serve(config: &ServerConfig) -> Result<(), Error> {
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM received - shutting down"),
         _ = interrupt.recv() => tracing::info!("SIGINT received - shutting down"),
+        () = server.failed() => return Err(Error::DiskFailed),
     }
     server.shutdown().await;
     Ok(())
@@ -42,8 +54,8 @@ async fn serve(config: &ServerConfig) -> Result<(), Error> {
 /// Says on stdout what scripts and test containers wait for.
 fn announce(config: &ServerConfig, server: &Server) {
     tracing::info!("Leveret {} speaks AMQP 0-9-1 on {}", env!("CARGO_PKG_VERSION"), server.address());
-    if config.data_dir.is_some() {
-        tracing::warn!("messages, queues and exchanges are kept in memory: nothing survives a restart yet");
+    if config.store.is_none() {
+        tracing::info!("nothing is kept on disk: a restart forgets all");
     }
     let mut out = io::stdout().lock();
     // A closed stdout is no reason not to serve.

@@ -1,8 +1,9 @@
 //! What the tasks of a connection and the ticker share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use leveret_engine::journal::Waiter;
 use leveret_session::heartbeat::{Beat, Heartbeat};
 use leveret_session::outbox::Outbox;
 use parking_lot::Mutex;
@@ -17,6 +18,10 @@ pub(crate) struct Connected {
     pub(crate) sent_bytes: AtomicU64,
     /// The writer has taken something.
     pub(crate) drained: Notify,
+    /// What the reader waits for, other than bytes, may have come about.
+    pub(crate) may_go_on: Notify,
+    /// The reader waits for that and does not read.
+    pub(crate) not_reading: AtomicBool,
     /// Ends the connection without a word.
     pub(crate) gone: CancellationToken,
     beat: Mutex<Beating>,
@@ -36,6 +41,8 @@ impl Connected {
             received_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
             drained: Notify::new(),
+            may_go_on: Notify::new(),
+            not_reading: AtomicBool::new(false),
             gone,
             beat: Mutex::default(),
         }
@@ -55,6 +62,11 @@ impl Connected {
         let mut beating = self.beat.lock();
         let idle = beating.moved_bytes == sent.wrapping_add(received);
         beating.moved_bytes = sent.wrapping_add(received);
+        if self.not_reading.load(Ordering::Relaxed)
+            && let Some(heartbeat) = &mut beating.heartbeat
+        {
+            heartbeat.not_listening();
+        }
         let beat = beating.heartbeat.as_mut().map_or(Beat::Nothing, |beat| beat.tick(now_ms, sent, received));
         drop(beating);
         match beat {
@@ -66,5 +78,11 @@ impl Connected {
             Beat::Nothing if idle => self.outbox.shrink(),
             Beat::Nothing => {}
         }
+    }
+}
+
+impl Waiter for Connected {
+    fn wake(&self) {
+        self.may_go_on.notify_one();
     }
 }

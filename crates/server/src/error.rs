@@ -30,12 +30,18 @@ pub enum Error {
         "cannot use the data directory {}: {source}. Choose another with --data-dir, or keep nothing with --ephemeral",
         path.display()
     )]
-    DataDir {
+    Store {
         /// The directory.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// What is wrong with it.
+        source: leveret_store::Error,
     },
+    /// The disk failed while the server ran.
+    #[error(
+        "the data directory cannot be written any more (see above), so that nothing could be confirmed. What was confirmed \
+         before is safe: repair the disk and start again"
+    )]
+    DiskFailed,
     /// A permission's pattern is no regular expression.
     #[error("a permission pattern of user '{user}' is no regular expression: {reason}")]
     Pattern {

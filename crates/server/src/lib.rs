@@ -10,18 +10,21 @@
 //! Must not depend on: the command line, the management API.
 #![forbid(unsafe_code)]
 
+mod alarms;
 mod config;
 mod connection;
-mod data_dir;
 mod error;
 mod listener;
+mod memory;
 mod reader;
 mod server;
+mod storage;
 mod ticker;
 mod writer;
 
-pub use config::ServerConfig;
+pub use config::{ServerConfig, StoreConfig};
 pub use error::Error;
 pub use server::Server;
 
 pub use leveret_engine as engine;
+pub use leveret_store::Durability;

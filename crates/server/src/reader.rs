@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use leveret_engine::journal::Waiter;
 use leveret_session::connection::{Connection, Patience};
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
@@ -42,9 +43,20 @@ enum Event {
     Read(io::Result<usize>),
     /// There is nothing to read, and the buffer is large.
     Idle,
+    /// What had to come about before reading may have.
+    GoOn,
     Shutdown,
     /// The client took too long, or its connection is to be dropped.
     Gone,
+}
+
+/// Why a reader does not read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Something that was read has to wait. It ends soon.
+    Stall,
+    /// All that was read is worked off, and no more is wanted for now.
+    Rest,
 }
 
 impl Reader {
@@ -53,6 +65,7 @@ impl Reader {
         self.serve().await;
         if self.machine.patience() == Patience::Over {
             // All is said, and cleaned up after: the writer finishes.
+            self.wait_for_held_replies().await;
             let _ = timeout(LINGER, self.discard()).await;
         }
         self.machine.disconnected();
@@ -78,12 +91,18 @@ impl Reader {
                 return;
             }
             self.wait_for_room().await;
-            let wanted = Connection::wanted_bytes(&input, self.machine.frame_bytes_max());
-            let reserved_bytes = read_bytes.max(wanted.saturating_sub(input.len()));
-            input.reserve(reserved_bytes);
-            room_bytes = reserved_bytes.max(room_bytes);
-            let large = input.is_empty() && room_bytes > READ_BYTES_MIN;
-            match self.next_event(&mut input, large, deadline, shutting_down).await {
+            let event = match self.held_up() {
+                Some(hold) => self.wait_to_go_on(hold, deadline, shutting_down).await,
+                None => {
+                    let wanted = Connection::wanted_bytes(&input, self.machine.frame_bytes_max());
+                    let reserved_bytes = read_bytes.max(wanted.saturating_sub(input.len()));
+                    input.reserve(reserved_bytes);
+                    room_bytes = reserved_bytes.max(room_bytes);
+                    let large = input.is_empty() && room_bytes > READ_BYTES_MIN;
+                    self.next_event(&mut input, large, deadline, shutting_down).await
+                }
+            };
+            match event {
                 Event::Read(Ok(len @ 1..)) => {
                     self.connection.received_bytes.fetch_add(len as u64, Ordering::Relaxed);
                     read_bytes = (2 * len).next_power_of_two().clamp(READ_BYTES_MIN, READ_BYTES_MAX);
@@ -96,9 +115,11 @@ impl Reader {
                     room_bytes = 0;
                     self.wait_for_bytes(deadline, shutting_down).await;
                 }
+                Event::GoOn => self.work_off(&mut input).await,
                 Event::Shutdown => {
                     shutting_down = true;
                     self.machine.force_close(SHUTDOWN);
+                    self.work_off(&mut input).await;
                 }
             }
         }
@@ -111,6 +132,32 @@ impl Reader {
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Why nothing may be read now, if so: the connection is woken when that may be over.
+    fn held_up(&mut self) -> Option<Hold> {
+        let waiter: Arc<dyn Waiter> = Arc::<Connected>::clone(&self.connection);
+        if let Some(stall) = self.machine.stall() {
+            self.machine.when_stall_over(stall, waiter);
+            return Some(Hold::Stall);
+        }
+        let rest = self.machine.rest()?;
+        self.machine.when_rest_over(rest, waiter);
+        Some(Hold::Rest)
+    }
+
+    /// Waits until what held the connection up may be over.
+    async fn wait_to_go_on(&mut self, hold: Hold, deadline: Option<Instant>, shutting_down: bool) -> Event {
+        self.connection.not_reading.store(true, Ordering::Relaxed);
+        let event = tokio::select! {
+            () = self.shutdown.cancelled(), if !shutting_down => Event::Shutdown,
+            () = self.connection.gone.cancelled() => Event::Gone,
+            () = too_late(deadline) => Event::Gone,
+            () = self.connection.may_go_on.notified() => Event::GoOn,
+            () = hung_up(&mut self.socket), if hold == Hold::Rest => Event::Gone,
+        };
+        self.connection.not_reading.store(false, Ordering::Relaxed);
+        event
     }
 
     async fn next_event(
@@ -152,6 +199,16 @@ impl Reader {
         }
     }
 
+    /// Waits until the last word is no longer held back by the journal.
+    async fn wait_for_held_replies(&self) {
+        while self.connection.outbox.is_holding() {
+            tokio::select! {
+                () = self.connection.drained.notified() => {}
+                () = self.connection.gone.cancelled() => return,
+            }
+        }
+    }
+
     /// Reads on until the client is done too.
     async fn discard(&mut self) {
         let mut scrap = BytesMut::with_capacity(READ_BYTES_MIN);
@@ -169,6 +226,13 @@ async fn too_late(deadline: Option<Instant>) {
     }
 }
 
+/// Comes when the client has closed its side and all that it sent was read. What was not read yet is not thrown away.
+async fn hung_up(socket: &mut OwnedReadHalf) {
+    if let Ok(1..) = socket.peek(&mut [0]).await {
+        pending().await
+    }
+}
+
 fn deadline(patience: Patience) -> Option<Instant> {
     match patience {
         Patience::Endless { .. } => None,
@@ -176,3 +240,6 @@ fn deadline(patience: Patience) -> Option<Instant> {
         Patience::Over => Some(Instant::now()),
     }
 }
+
+#[cfg(test)]
+mod tests;

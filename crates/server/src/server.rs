@@ -6,21 +6,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use leveret_engine::broker::Broker;
-use leveret_engine::journal::MemoryJournal;
 use leveret_engine::names::ConnectionId;
 use leveret_session::config::SessionConfig;
 use leveret_session::connection::Connection;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alarms::DiskWatch;
 use crate::config::ServerConfig;
 use crate::connection::Connected;
 use crate::error::Error;
 use crate::reader::Reader;
+use crate::storage::{Opened, Storage};
 use crate::ticker::{Clock, Connections};
-use crate::{data_dir, listener, ticker, writer};
+use crate::{listener, storage, ticker, writer};
 
 /// How long a stop waits for clients to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -35,6 +37,10 @@ pub struct Server {
     shared: Arc<Shared>,
     /// Stops the ticker and the listener.
     stop: CancellationToken,
+    /// Cancelled when the disk fails.
+    failed: CancellationToken,
+    /// Taken out when the server is stopped.
+    storage: Mutex<Option<Storage>>,
 }
 
 #[derive(Debug)]
@@ -53,20 +59,22 @@ impl Server {
     /// Starts to listen. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::PortTaken`], [`Error::Listen`], [`Error::DataDir`]
+    /// [`Error::PortTaken`], [`Error::Listen`], [`Error::Store`]
     pub fn start(config: &ServerConfig) -> Result<Self, Error> {
-        if let Some(path) = &config.data_dir {
-            data_dir::prepare(path)?;
-        }
         let socket = listener::listen(config.listen)?;
         let address = socket.local_addr()?;
-        let broker = Broker::new(Arc::new(MemoryJournal::default()));
+        let failed = CancellationToken::new();
+        let Opened { broker, storage } = storage::open(config.store.as_ref(), &failed)?;
         if config.remote_guest {
             broker.allow_remote_guest();
         }
+        let mut sessions = SessionConfig::new("rabbit@localhost", random);
+        if let Some(bytes) = config.message_bytes_max {
+            sessions.message_bytes_max = bytes;
+        }
         let shared = Arc::new(Shared {
             broker: Arc::new(broker),
-            sessions: Arc::new(SessionConfig::new("rabbit@localhost", random)),
+            sessions: Arc::new(sessions),
             connections: Arc::default(),
             next_connection: AtomicU64::new(0),
             clock: Clock::start(),
@@ -74,9 +82,12 @@ impl Server {
             tasks: TaskTracker::new(),
         });
         let stop = CancellationToken::new();
-        tokio::spawn(ticker::run(Arc::clone(&shared.connections), shared.clock, stop.clone()));
+        let store = storage.as_ref().map(|storage| Arc::clone(&storage.store));
+        let disk =
+            DiskWatch::new(&shared.sessions.alarms, move || store.as_ref().is_some_and(|store| store.disk_low()));
+        tokio::spawn(ticker::run(Arc::clone(&shared.connections), shared.clock, disk, stop.clone()));
         shared.tasks.spawn(accept(socket, Arc::clone(&shared), stop.clone()));
-        Ok(Self { address, shared, stop })
+        Ok(Self { address, shared, stop, failed, storage: Mutex::new(storage) })
     }
 
     /// Where it listens.
@@ -91,6 +102,11 @@ impl Server {
         &self.shared.broker
     }
 
+    /// Comes when the disk has failed: the server confirms nothing any more, and is best ended.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
+    }
+
     /// Stops listening, closes the connections (320) and waits a little for their clients.
     pub async fn shutdown(&self) {
         self.stop.cancel();
@@ -98,6 +114,16 @@ impl Server {
         self.shared.tasks.close();
         if timeout(GOODBYE, self.shared.tasks.wait()).await.is_err() {
             tracing::warn!("some clients did not confirm that their connection is closed");
+        }
+        let storage = self.storage.lock().take();
+        // On a thread that may wait for the disk.
+        let _ = tokio::task::spawn_blocking(|| storage.map(Storage::close)).await;
+    }
+
+    /// Closes the store, if [`Server::shutdown`] has not: for who ends the runtime without it. Blocks.
+    pub fn close(&self) {
+        if let Some(storage) = self.storage.lock().take() {
+            storage.close();
         }
     }
 }

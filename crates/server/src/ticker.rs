@@ -8,9 +8,10 @@ use leveret_engine::registry::Registry;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::alarms::DiskWatch;
 use crate::connection::Connected;
 
-/// How often heartbeats are looked after.
+/// How often heartbeats and alarms are looked after.
 const TICK: Duration = Duration::from_millis(250);
 
 /// Connections by number.
@@ -31,7 +32,7 @@ impl Clock {
 }
 
 /// Ticks until the token is cancelled.
-pub(crate) async fn run(connections: Arc<Connections>, clock: Clock, stop: CancellationToken) {
+pub(crate) async fn run(connections: Arc<Connections>, clock: Clock, disk: DiskWatch, stop: CancellationToken) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -39,6 +40,7 @@ pub(crate) async fn run(connections: Arc<Connections>, clock: Clock, stop: Cance
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        disk.look();
         let now_ms = clock.now_ms();
         for connection in connections.all() {
             connection.tick(now_ms);

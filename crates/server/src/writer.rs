@@ -5,15 +5,35 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use leveret_codec::method::{ConnectionClose, Method};
+use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::effects::Effects;
-use leveret_session::outbox::{Next, OutBuffer};
+use leveret_session::outbox::{BlobFrames, Next, OutBuffer, Piece};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
+use tokio::task::spawn_blocking;
 
 use crate::connection::Connected;
 
 /// Most pieces in one write.
 const SLICES_MAX: usize = 512;
+
+/// What of a body that is not in memory is read at a time; a frame is read as a whole, whatever its size.
+const BLOB_READ_BYTES_MAX: usize = 256 * 1024;
+
+/// Why nothing more can be written.
+enum Broken {
+    /// The client is gone.
+    Socket(io::Error),
+    /// The body of a message cannot be read. Some of its frames are written.
+    Body(io::Error),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Socket(error)
+    }
+}
 
 /// Writes what the outbox has until it is finished, then closes the sending side.
 pub(crate) async fn run(mut socket: OwnedWriteHalf, connection: Arc<Connected>) {
@@ -24,12 +44,17 @@ pub(crate) async fn run(mut socket: OwnedWriteHalf, connection: Arc<Connected>) 
         connection.drained.notify_one();
         // Backlog is pulled while what is there goes out.
         connection.outbox.resume_parked(&mut effects);
-        if let Err(error) = write(&mut socket, &out).await {
-            tracing::debug!(%error, "cannot write to client");
+        if let Err(broken) = write(&mut socket, &out, &connection).await {
+            match broken {
+                Broken::Socket(error) => tracing::debug!(%error, "cannot write to client"),
+                Broken::Body(error) => {
+                    tracing::error!(%error, "cannot read the body of a message: its consumer's connection is closed");
+                    let _ = socket.write_all(&internal_error()).await;
+                }
+            }
             connection.gone.cancel();
             return;
         }
-        connection.sent_bytes.fetch_add(out.len() as u64, Ordering::Relaxed);
         if next == Next::Finish {
             break;
         }
@@ -37,9 +62,27 @@ pub(crate) async fn run(mut socket: OwnedWriteHalf, connection: Arc<Connected>) 
     let _ = socket.shutdown().await;
 }
 
-async fn write(socket: &mut OwnedWriteHalf, out: &OutBuffer) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = out.pieces().map(IoSlice::new).collect();
-    let mut rest = slices.as_mut_slice();
+async fn write(socket: &mut OwnedWriteHalf, out: &OutBuffer, connection: &Connected) -> Result<(), Broken> {
+    let mut slices = Vec::new();
+    for piece in out.pieces() {
+        match piece {
+            Piece::Bytes(bytes) => slices.push(IoSlice::new(bytes)),
+            Piece::Blob(frames) => {
+                write_slices(socket, &mut slices, connection).await?;
+                slices.clear();
+                write_blob(socket, frames, connection).await?;
+            }
+        }
+    }
+    write_slices(socket, &mut slices, connection).await?;
+    Ok(())
+}
+
+async fn write_slices(
+    socket: &mut OwnedWriteHalf,
+    mut rest: &mut [IoSlice<'_>],
+    connection: &Connected,
+) -> io::Result<()> {
     while !rest.is_empty() {
         let written = match &*rest {
             [one] => socket.write(one).await?,
@@ -48,7 +91,36 @@ async fn write(socket: &mut OwnedWriteHalf, out: &OutBuffer) -> io::Result<()> {
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        connection.sent_bytes.fetch_add(written as u64, Ordering::Relaxed);
         IoSlice::advance_slices(&mut rest, written);
     }
     Ok(())
+}
+
+/// Writes the frames of a body, a few at a time.
+async fn write_blob(socket: &mut OwnedWriteHalf, body: &BlobFrames, connection: &Connected) -> Result<(), Broken> {
+    let mut buffer = Vec::new();
+    let mut at = 0;
+    while at < body.body_len() {
+        let body = body.clone();
+        let read = spawn_blocking(move || {
+            let next = body.read(at, BLOB_READ_BYTES_MAX, &mut buffer);
+            (next, buffer)
+        });
+        let (next, filled) = read.await.map_err(|error| Broken::Body(io::Error::other(error)))?;
+        buffer = filled;
+        at = next.map_err(Broken::Body)?;
+        write_slices(socket, &mut [IoSlice::new(&buffer)], connection).await?;
+    }
+    Ok(())
+}
+
+/// The last word to a client that cannot be given what it was promised.
+fn internal_error() -> Vec<u8> {
+    let text = format!("{} - a message cannot be read", ReplyCode::InternalError.name());
+    let close =
+        ConnectionClose { reply_code: ReplyCode::InternalError.code(), reply_text: &text, class_id: 0, method_id: 0 };
+    let mut frame = Vec::new();
+    Method::from(close).write_frame(0, &mut frame);
+    frame
 }

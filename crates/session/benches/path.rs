@@ -24,7 +24,7 @@ use leveret_engine::journal::MemoryJournal;
 use leveret_engine::names::ConnectionId;
 use leveret_session::config::SessionConfig;
 use leveret_session::connection::Connection;
-use leveret_session::outbox::OutBuffer;
+use leveret_session::outbox::{OutBuffer, Piece};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -73,8 +73,15 @@ impl Client {
                 return bytes;
             }
             self.machine.outbox().resume_parked(&mut Effects::default());
-            bytes += black_box(self.out.pieces().map(<[u8]>::len).sum::<usize>());
+            bytes += black_box(self.out.pieces().map(len).sum::<usize>());
         }
+    }
+}
+
+fn len(piece: Piece<'_>) -> usize {
+    match piece {
+        Piece::Bytes(bytes) => bytes.len(),
+        Piece::Blob(_) => 0,
     }
 }
 

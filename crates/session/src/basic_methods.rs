@@ -22,6 +22,7 @@ use crate::error::{Failure, Refused};
 use crate::exchange_methods::arguments;
 use crate::outbox::ConsumerHome;
 use crate::reply_to::{REPLY_TO, is_reply_to};
+use crate::stall::Stall;
 use crate::unacked::Unacked;
 
 impl Connection {
@@ -135,7 +136,8 @@ impl Connection {
         refuse_address(home, &name).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
         match queue.get(get.no_ack) {
-            Got::Empty | Got::Loading => self.reply(number, false, BasicGetEmpty),
+            Got::Empty => self.reply(number, false, BasicGetEmpty),
+            Got::Loading => self.stall = Some(Stall::Loading(queue)),
             Got::Message { entry, left } => self.send_got(number, &queue, &entry, left, get.no_ack),
         }
         Ok(())

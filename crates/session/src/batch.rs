@@ -77,11 +77,13 @@ impl Connection {
         }
     }
 
-    /// Puts the messages into their queues: returns go out first, confirms last.
-    pub(crate) fn carry_out_publishes(&mut self, batch: &mut Batch<'_>) {
+    /// Puts the messages into their queues: returns go out first, confirms last. Returns the position with which all is
+    /// durable.
+    pub(crate) fn carry_out_publishes(&mut self, batch: &mut Batch<'_>) -> Lsn {
         self.send_returns(batch);
         let lsn = batch.publish.carry_out(&*self.broker.journal, &mut self.effects);
         self.confirm(batch, lsn);
+        lsn
     }
 
     /// Returns the mandatory messages that have no queue.
@@ -117,11 +119,13 @@ impl Connection {
         }
     }
 
-    /// Settles deliveries in their queues, one lock a queue.
-    pub(crate) fn settle(&mut self, settlements: Settlements) {
+    /// Settles deliveries in their queues, one lock a queue. Returns the position with which that is durable for those that are
+    /// gone for good.
+    pub(crate) fn settle(&mut self, settlements: Settlements) -> Lsn {
+        let mut end = Lsn::default();
         for group in settlements.groups {
             if !group.settled.is_empty() {
-                group.queue.settle(&group.settled, &mut self.effects);
+                end = end.max(group.queue.settle(&group.settled, &mut self.effects));
             }
             if !group.requeued.is_empty() {
                 group.queue.requeue(group.requeued, &mut self.effects);
@@ -130,6 +134,7 @@ impl Connection {
         for (channel, released) in settlements.released {
             self.release_channel_limit(channel, released);
         }
+        end
     }
 
     pub(crate) fn carry_out_effects(&mut self) {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use leveret_engine::message::Parts;
 use leveret_engine::names::Name;
 use leveret_engine::outlet::ChannelLimit;
 
+use crate::body::{Body, WholeBody};
 use crate::outbox::Outbox;
 use crate::outlet::ChannelOutlet;
 use crate::reply_to::ReplyConsumer;
@@ -42,7 +42,7 @@ pub(crate) enum Assembly {
     /// A content header comes next.
     Header(PublishHead),
     /// Body frames come next.
-    Body { head: PublishHead, properties: Vec<u8>, body: BytesMut, body_len: usize },
+    Body { head: PublishHead, properties: Vec<u8>, body: Body, body_len: u64 },
 }
 
 /// A basic.publish whose content is still to come.
@@ -53,15 +53,12 @@ pub(crate) struct PublishHead {
 }
 
 impl PublishHead {
-    pub(crate) fn parts<'a>(&'a self, properties: &'a [u8], body: &'a bytes::Bytes) -> Parts<'a> {
-        Parts {
-            exchange: &self.exchange,
-            routing_key: &self.routing_key,
-            properties,
-            body,
-            shared_body: Some(body),
-            blob: None,
-        }
+    pub(crate) fn parts<'a>(&'a self, properties: &'a [u8], body: &'a WholeBody) -> Parts<'a> {
+        let (body, shared_body, blob): (&[u8], _, _) = match body {
+            WholeBody::Memory(body) => (body, Some(body), None),
+            WholeBody::Blob(blob) => (&[], None, Some(blob)),
+        };
+        Parts { exchange: &self.exchange, routing_key: &self.routing_key, properties, body, shared_body, blob }
     }
 }
 

@@ -5,12 +5,14 @@ use leveret_codec::method::{
     AccessRequestOk, ChannelClose, ChannelCloseOk, ChannelFlowOk, ChannelOpenOk, ConfirmSelectOk, Method,
 };
 use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::journal::Lsn;
 
 use crate::batch::Batch;
 use crate::channel::{Assembly, Channel, Mode};
 use crate::connection::{Connection, FrameSpan, Frames, Home, undecodable, unexpected_frame};
 use crate::error::{Close, Failure};
 use crate::outbox::OutChannel;
+use crate::stall::Stall;
 
 /// What is said when a frame comes out of turn.
 const NOT_A_METHOD: &str = "expected method frame, got non method frame instead";
@@ -42,7 +44,7 @@ impl Connection {
             }
             (Assembly::Method, _) => Err(Failure::frame(ReplyCode::UnexpectedFrame, NOT_A_METHOD)),
             (Assembly::Header(_), _) => self.header_frame(span, payload, batch),
-            (Assembly::Body { .. }, _) => self.body_frame(span, payload, batch),
+            (Assembly::Body { .. }, _) => self.body_frame(span, frames.chunk, batch),
         }
     }
 
@@ -78,6 +80,9 @@ impl Connection {
     }
 
     fn open_channel(&mut self, number: u16) -> Result<(), Failure> {
+        if self.must_wait_for_replies() {
+            return Ok(());
+        }
         let max = self.tuned.channel_max;
         let open = self.channels.len();
         if max > 0 && open >= usize::from(max) {
@@ -105,6 +110,9 @@ impl Connection {
                 return self.gather_ack(number, method, batch);
             }
             _ => self.flush(batch),
+        }
+        if belongs_with_deliveries(method) && self.must_wait_for_replies() {
+            return Ok(());
         }
         // The flush may have closed the channel, for an acknowledgement that came before.
         let Some(home) = self.home.clone().filter(|_| self.is_open(number)) else { return Ok(()) };
@@ -158,6 +166,12 @@ impl Connection {
         }
     }
 
+    /// Whether replies are held that those to come, or what follows from them, must not overtake: then the frame at hand waits.
+    fn must_wait_for_replies(&mut self) -> bool {
+        self.stall = self.outbox.held_until().map(Stall::Durable);
+        self.stall.is_some()
+    }
+
     fn is_open(&self, number: u16) -> bool {
         self.channels.get(&number).is_some_and(|channel| !channel.closing)
     }
@@ -175,10 +189,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers a method, unless the client does not want it.
+    /// Answers a method that did nothing durable, unless the client does not want it.
     pub(crate) fn reply<'m>(&self, number: u16, nowait: bool, method: impl Into<Method<'m>>) {
+        self.reply_when_durable(number, nowait, Lsn::default(), method);
+    }
+
+    /// Answers a method once what it did is durable, unless the client does not want it.
+    pub(crate) fn reply_when_durable<'m>(&self, number: u16, nowait: bool, lsn: Lsn, method: impl Into<Method<'m>>) {
         if !nowait {
-            self.outbox.send_method(number, method);
+            self.outbox.send_when_durable(lsn, number, &method.into());
         }
     }
 
@@ -222,4 +241,16 @@ impl Connection {
             home.queue.remove_consumer(home.key, &mut self.effects);
         }
     }
+}
+
+/// Whether the reply has its place among deliveries, returns and confirms, none of which wait behind replies that are held.
+fn belongs_with_deliveries(method: &Method<'_>) -> bool {
+    matches!(
+        method,
+        Method::BasicConsume(_)
+            | Method::BasicCancel(_)
+            | Method::BasicGet(_)
+            | Method::BasicRecover(_)
+            | Method::ConfirmSelect(_)
+    )
 }

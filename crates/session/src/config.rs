@@ -1,6 +1,10 @@
 //! What the server tells its sessions.
 
+use std::sync::Arc;
+
 use leveret_codec::table::{FieldTable, FieldValue};
+
+use crate::alarms::Alarms;
 
 /// Settings of all sessions of a broker.
 pub struct SessionConfig {
@@ -10,12 +14,14 @@ pub struct SessionConfig {
     pub frame_max: u32,
     /// Heartbeat interval offered, in seconds.
     pub heartbeat_s: u16,
-    /// Largest body, in bytes.
+    /// Largest body, in bytes. More than 512 MiB has to be meant: RabbitMQ allows no more. 4 GiB is the end.
     pub message_bytes_max: u64,
     /// Most consumers of a channel; 0 is no limit.
     pub consumers_a_channel_max: usize,
     /// What connection.start tells about the server.
     pub server_properties: FieldTable,
+    /// What the broker is short of.
+    pub alarms: Arc<Alarms>,
     /// Source of 16 random bytes.
     pub random: fn() -> [u8; 16],
 }
@@ -43,6 +49,7 @@ impl SessionConfig {
             message_bytes_max: 128 * 1024 * 1024,
             consumers_a_channel_max: 0,
             server_properties: server_properties(cluster_name),
+            alarms: Arc::default(),
             random,
         }
     }

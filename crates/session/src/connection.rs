@@ -22,11 +22,13 @@ use crate::channel::Channel;
 use crate::config::SessionConfig;
 use crate::error::{Close, Failure};
 use crate::limits::{
-    BATCH_BYTES_MAX, CLOSE_OK_PATIENCE, HANDSHAKE_PATIENCE, PRE_TUNE_FRAME_BYTES_MAX, REFUSED_PATIENCE,
+    BATCH_BYTES_MAX, BODY_IN_MEMORY_BYTES_MAX, CLOSE_OK_PATIENCE, HANDSHAKE_PATIENCE, PRE_TUNE_FRAME_BYTES_MAX,
+    REFUSED_PATIENCE,
 };
 use crate::outbox::Outbox;
 use crate::owned_queues::OwnedQueues;
 use crate::route_cache::RouteCache;
+use crate::stall::{Stall, Stalled, Work};
 
 /// One connection.
 pub struct Connection {
@@ -46,6 +48,20 @@ pub struct Connection {
     pub(crate) owned_queues: OwnedQueues,
     pub(crate) routes: RouteCache,
     pub(crate) effects: Effects,
+    /// Frames that wait.
+    pub(crate) stalled: Option<Stalled>,
+    /// Set by a method that has to wait; taken when its frames are put aside.
+    pub(crate) stall: Option<Stall>,
+    /// It has published in this read.
+    pub(crate) published: bool,
+    /// It has published at all.
+    pub(crate) publishes: bool,
+    /// It is not read any more, for an alarm.
+    pub(crate) blocked: bool,
+    /// A larger body is not held in memory.
+    pub(crate) body_in_memory_max: u64,
+    /// A larger body is not taken from the read buffer in one go.
+    pub(crate) whole_body_max: u64,
 }
 
 /// Whose connection it is, and where.
@@ -93,6 +109,7 @@ impl State {
 pub(crate) struct Client {
     pub(crate) consumer_cancel_notify: bool,
     pub(crate) authentication_failure_close: bool,
+    pub(crate) connection_blocked: bool,
 }
 
 /// What was agreed on.
@@ -150,6 +167,10 @@ impl Connection {
     #[must_use]
     pub fn new(broker: &Arc<Broker>, config: &Arc<SessionConfig>, id: ConnectionId, peer_is_loopback: bool) -> Self {
         let frame_max = config.frame_max as usize;
+        let body_in_memory_max = match broker.journal.blobs() {
+            Some(_) => BODY_IN_MEMORY_BYTES_MAX,
+            None => u64::MAX,
+        };
         Self {
             broker: Arc::clone(broker),
             config: Arc::clone(config),
@@ -165,6 +186,13 @@ impl Connection {
             owned_queues: OwnedQueues::default(),
             routes: RouteCache::default(),
             effects: Effects::default(),
+            stalled: None,
+            stall: None,
+            published: false,
+            publishes: false,
+            blocked: false,
+            body_in_memory_max,
+            whole_body_max: body_in_memory_max.min(config.message_bytes_max),
         }
     }
 
@@ -190,23 +218,29 @@ impl Connection {
     }
 
     /// Works off the whole frames at the beginning of `input`, at most a batch, and takes them out of it. Says whether there
-    /// may be more to work off without reading.
+    /// may be more to work off without reading. After a no, [`Connection::stall`] and [`Connection::rest`] tell what to wait
+    /// for before reading.
     pub fn feed(&mut self, input: &mut BytesMut) -> bool {
         match self.state {
             State::Refused | State::Done => {
                 input.clear();
+                self.stalled = None;
                 return false;
             }
             State::Header => return self.protocol_header(input),
             _ => {}
         }
-        let mut spans = Vec::new();
-        let (len, error) = self.scan(input, &mut spans);
-        let more = len > 0;
-        let chunk = input.split_to(len).freeze();
-        self.work_off(&mut Frames { chunk: &chunk, spans: &spans, next: 0 });
-        if let Some(error) = error {
-            self.frame_error(&error);
+        let more = match self.stalled.take() {
+            Some(Stalled { work, .. }) => self.work_off(work),
+            None => {
+                let mut spans = Vec::new();
+                let (len, error) = self.scan(input, &mut spans);
+                let chunk = input.split_to(len).freeze();
+                self.work_off(Work { chunk, spans, next: 0, error }) && len > 0
+            }
+        };
+        if self.published {
+            self.note_publishing();
         }
         more && !matches!(self.state, State::Refused | State::Done)
     }
@@ -244,13 +278,33 @@ impl Connection {
         (at, None)
     }
 
-    fn work_off(&mut self, frames: &mut Frames<'_>) {
+    /// Works off the frames of a read. When one of them has to wait, it and those after it are put aside: then false.
+    fn work_off(&mut self, mut work: Work) -> bool {
+        let mut frames = Frames { chunk: &work.chunk, spans: &work.spans, next: work.next };
+        self.work_off_frames(&mut frames);
+        work.next = frames.next;
+        if let Some(stall) = self.stall.take() {
+            self.stalled = Some(Stalled { work, stall });
+            return false;
+        }
+        if let Some(error) = &work.error {
+            self.frame_error(error);
+        }
+        true
+    }
+
+    fn work_off_frames(&mut self, frames: &mut Frames<'_>) {
         let mut batch = Batch::default();
         while let Some(span) = frames.spans.get(frames.next).copied() {
+            let at = frames.next;
             frames.next += 1;
             if let Err(failure) = self.frame(span, frames, &mut batch) {
                 self.flush(&mut batch);
                 self.fail(span.channel, failure);
+            }
+            if self.stall.is_some() {
+                frames.next = at;
+                break;
             }
         }
         self.flush(&mut batch);
@@ -376,6 +430,7 @@ impl Connection {
     /// The socket is gone.
     pub fn disconnected(&mut self) {
         self.clean_up();
+        self.stalled = None;
         self.state = State::Done;
         self.outbox.close();
     }

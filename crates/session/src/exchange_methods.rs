@@ -6,6 +6,7 @@ use leveret_codec::method::{
 };
 use leveret_codec::table::{FieldTable, TableRef};
 use leveret_engine::error::Error;
+use leveret_engine::journal::Lsn;
 use leveret_engine::permission::{Resource, Verb};
 use leveret_engine::vhost::{self, BindingKey, without_line_breaks};
 
@@ -32,8 +33,9 @@ impl Connection {
         ids: (u16, u16),
     ) -> Result<(), Failure> {
         let arguments = arguments(declare.arguments)?;
-        if declare.passive {
+        let lsn = if declare.passive {
             home.vhost.declare_exchange_passively(declare.exchange, &home.user).refused(ids)?;
+            Lsn::default()
         } else {
             let asked = vhost::ExchangeDeclare {
                 name: declare.exchange,
@@ -43,9 +45,9 @@ impl Connection {
                 internal: declare.internal,
                 arguments: &arguments,
             };
-            home.vhost.declare_exchange(&asked, &home.user).refused(ids)?;
-        }
-        self.reply(number, declare.nowait, ExchangeDeclareOk);
+            home.vhost.declare_exchange(&asked, &home.user).refused(ids)?
+        };
+        self.reply_when_durable(number, declare.nowait, lsn, ExchangeDeclareOk);
         Ok(())
     }
 
@@ -56,8 +58,8 @@ impl Connection {
         delete: &ExchangeDelete<'_>,
         ids: (u16, u16),
     ) -> Result<(), Failure> {
-        home.vhost.delete_exchange(delete.exchange, delete.if_unused, &home.user).refused(ids)?;
-        self.reply(number, delete.nowait, ExchangeDeleteOk);
+        let lsn = home.vhost.delete_exchange(delete.exchange, delete.if_unused, &home.user).refused(ids)?;
+        self.reply_when_durable(number, delete.nowait, lsn, ExchangeDeleteOk);
         Ok(())
     }
 
@@ -72,8 +74,8 @@ impl Connection {
         check_exchange_ends(home, &source, &destination).refused(ids)?;
         let arguments = arguments(bind.arguments)?;
         let key = BindingKey { source: &source, routing_key: bind.routing_key.as_bytes(), arguments: &arguments };
-        home.vhost.bind_exchange(&key, &destination).refused(ids)?;
-        self.reply(number, bind.nowait, ExchangeBindOk);
+        let lsn = home.vhost.bind_exchange(&key, &destination).refused(ids)?;
+        self.reply_when_durable(number, bind.nowait, lsn, ExchangeBindOk);
         Ok(())
     }
 
@@ -88,8 +90,8 @@ impl Connection {
         check_exchange_ends(home, &source, &destination).refused(ids)?;
         let arguments = arguments(unbind.arguments)?;
         let key = BindingKey { source: &source, routing_key: unbind.routing_key.as_bytes(), arguments: &arguments };
-        home.vhost.unbind_exchange(&key, &destination);
-        self.reply(number, unbind.nowait, ExchangeUnbindOk);
+        let lsn = home.vhost.unbind_exchange(&key, &destination);
+        self.reply_when_durable(number, unbind.nowait, lsn, ExchangeUnbindOk);
         Ok(())
     }
 }

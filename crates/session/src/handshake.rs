@@ -151,5 +151,6 @@ fn client(properties: &FieldTable) -> Client {
     Client {
         consumer_cancel_notify: has(b"consumer_cancel_notify"),
         authentication_failure_close: has(b"authentication_failure_close"),
+        connection_blocked: has(b"connection.blocked"),
     }
 }

@@ -23,6 +23,8 @@ pub struct Heartbeat {
     received_bytes: u64,
     next_receive_ms: u64,
     silent_intervals: u32,
+    /// The peer could not be heard all through the interval.
+    excused: bool,
 }
 
 impl Heartbeat {
@@ -37,17 +39,24 @@ impl Heartbeat {
             received_bytes,
             next_receive_ms: now_ms + interval_ms,
             silent_intervals: 0,
+            excused: false,
         })
+    }
+
+    /// The peer cannot be heard now, since nothing is read: its silence does not count.
+    pub fn not_listening(&mut self) {
+        self.excused = true;
     }
 
     /// What to do at `now_ms`, when so many bytes have been sent and received since the connection began.
     pub fn tick(&mut self, now_ms: u64, sent_bytes: u64, received_bytes: u64) -> Beat {
         if now_ms >= self.next_receive_ms {
             self.next_receive_ms += self.interval_ms;
-            if received_bytes == self.received_bytes {
+            if received_bytes == self.received_bytes && !std::mem::take(&mut self.excused) {
                 self.silent_intervals += 1;
             } else {
                 self.silent_intervals = 0;
+                self.excused = false;
             }
             self.received_bytes = received_bytes;
             if self.silent_intervals >= 2 {
@@ -99,6 +108,17 @@ mod tests {
         assert_ne!(beat.tick(1_000, 1, 5), Beat::PeerGone);
         assert_ne!(beat.tick(2_000, 2, 5), Beat::PeerGone);
         assert_eq!(beat.tick(3_000, 3, 5), Beat::PeerGone);
+    }
+
+    #[test]
+    fn silence_does_not_count_while_nothing_is_read() {
+        let mut beat = Heartbeat::new(1, 0, 0, 0).unwrap();
+        for second in 1..20 {
+            beat.not_listening();
+            assert_ne!(beat.tick(1_000 * second, 1, 5), Beat::PeerGone);
+        }
+        assert_ne!(beat.tick(20_000, 1, 5), Beat::PeerGone);
+        assert_eq!(beat.tick(21_000, 1, 5), Beat::PeerGone);
     }
 
     #[test]

@@ -7,17 +7,25 @@
 //! the order of tags is the order on the wire. The server's writer swaps the outbox out; confirms that became durable meanwhile
 //! are added at that moment, as one cumulative ack a channel.
 //!
+//! Replies that tell of something durable are held in the outbox until it is ([`outbox`]); a method whose reply has its place
+//! among deliveries stalls the machine until none is held ([`stall`]). Large bodies go piece by piece to the journal's blob
+//! store (`body`), and come back as [`outbox::Piece::Blob`], which the writer reads while it writes.
+//!
 //! Invariants
 //! - Lock order: a queue, then an outbox. Nothing here calls into a queue while it holds an outbox.
 //! - A return goes out before the confirm of its message; a cumulative ack never covers what is not durable.
+//! - Replies go out in the order of their methods, whatever they wait for.
+//! - No memory is taken for what a client announces, only for what it sends.
 //! - Before a channel's close goes out its consumers are gone and its deliveries are back in their queues.
 //!
 //! Must not depend on: tokio, the store, clocks. The server tells when something took too long.
 #![forbid(unsafe_code)]
 
 mod acks;
+pub mod alarms;
 mod basic_methods;
 mod batch;
+mod body;
 mod carbon_copy;
 mod channel;
 mod channel_methods;
@@ -29,6 +37,7 @@ mod error;
 mod exchange_methods;
 mod handshake;
 pub mod heartbeat;
+mod held;
 pub mod limits;
 pub mod outbox;
 mod outlet;
@@ -39,5 +48,6 @@ mod queue_methods;
 mod reply_to;
 mod route_cache;
 mod sasl;
+pub mod stall;
 mod tx;
 mod unacked;

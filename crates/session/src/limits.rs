@@ -28,3 +28,22 @@ pub const SPLICED_BODY_BYTES_MIN: usize = 4096;
 
 /// Longest reply text.
 pub const REPLY_TEXT_BYTES_MAX: usize = 255;
+
+/// Larger bodies are not held in memory, where there is anywhere else for them.
+pub const BODY_IN_MEMORY_BYTES_MAX: u64 = 256 * 1024;
+
+/// Pieces of large bodies of at least this many bytes are taken as they lie in the read buffer. Smaller ones are copied
+/// together, so that they do not pin more of it than they are worth...
+pub const BLOB_SLICE_BYTES_MIN: usize = 32 * 1024;
+
+/// ...until they are this many bytes.
+pub const BLOB_GATHER_BYTES: usize = 64 * 1024;
+
+/// What a body that is not in memory counts for in an outbox: it takes hardly any, but a few of them shall be enough.
+pub const BLOB_WEIGHT_BYTES: usize = 32 * 1024;
+
+/// No body may be larger than this, unless larger messages are configured (behaviour: RabbitMQ's limit)...
+pub const BODY_BYTES_CAP: u64 = 512 * 1024 * 1024;
+
+/// ...and none may be larger than this, whatever is configured: a body that no client holds in one piece is a mistake.
+pub const CONFIGURED_BODY_BYTES_CAP: u64 = 4 * 1024 * 1024 * 1024;

@@ -19,14 +19,17 @@ use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 
 use crate::confirm::{Confirms, Outcome};
-pub use crate::encode::OutBuffer;
+pub use crate::encode::{BlobFrames, OutBuffer, Piece};
+use crate::held::HeldReplies;
 use crate::unacked::{Unacked, UnackedList};
 
 /// The outgoing side of a connection, shared by its reader, its writer and the queues it consumes from.
 pub struct Outbox {
     state: Mutex<OutState>,
-    /// Bytes in the buffer, to be read without the lock.
+    /// The weight of the buffer, to be read without the lock.
     waiting_bytes: AtomicUsize,
+    /// Bytes of the held replies, likewise.
+    held_bytes: AtomicUsize,
     frame_max: AtomicUsize,
     writer: AtomicWaker,
     journal: Arc<dyn Journal>,
@@ -40,8 +43,12 @@ pub(crate) struct OutState {
     pub(crate) channels: HashMap<u16, OutChannel, RandomState>,
     /// Consumers that wait until the buffer is written.
     parked: Vec<Parked>,
+    /// Replies that wait for the journal.
+    held: HeldReplies,
     /// Channels with confirms to send.
     confirming: Vec<u16>,
+    /// The writer is woken when this is durable, and was or will be for all that was waited for before.
+    registered: Lsn,
     /// The writer has been woken, or will be at the end of a batch.
     notified: bool,
     /// Nothing comes after what is in the buffer.
@@ -138,6 +145,7 @@ impl Outbox {
         Self {
             state: Mutex::default(),
             waiting_bytes: AtomicUsize::new(0),
+            held_bytes: AtomicUsize::new(0),
             frame_max: AtomicUsize::new(frame_max),
             writer: AtomicWaker::new(),
             journal,
@@ -158,7 +166,7 @@ impl Outbox {
 
     /// Publishes the state's size, and says whether the writer has to be woken for what was added.
     pub(crate) fn added(&self, state: &mut OutState) -> bool {
-        self.waiting_bytes.store(state.buffer.len(), Ordering::Relaxed);
+        self.waiting_bytes.store(state.buffer.weight(), Ordering::Relaxed);
         !std::mem::replace(&mut state.notified, true)
     }
 
@@ -183,10 +191,53 @@ impl Outbox {
         self.update(|state| write(state.buffer.buffer()));
     }
 
-    /// Appends a method frame.
-    pub(crate) fn send_method<'m>(&self, channel: u16, method: impl Into<Method<'m>>) {
-        let method = method.into();
-        self.send(|out| method.write_frame(channel, out));
+    /// Appends a method that tells of nothing durable. It stays behind the replies that are held.
+    pub(crate) fn send_method<'m>(self: &Arc<Self>, channel: u16, method: impl Into<Method<'m>>) {
+        self.send_when_durable(Lsn::default(), channel, &method.into());
+    }
+
+    /// Appends a method once `lsn` is durable and the replies before it are out.
+    pub(crate) fn send_when_durable(self: &Arc<Self>, lsn: Lsn, channel: u16, method: &Method<'_>) {
+        let mut state = self.lock();
+        if state.held.is_empty() && self.is_durable(lsn) {
+            method.write_frame(channel, state.buffer.buffer());
+            let wake = self.added(&mut state);
+            drop(state);
+            if wake {
+                self.wake();
+            }
+            return;
+        }
+        state.held.push(lsn, channel, method);
+        self.held_bytes.store(state.held.bytes(), Ordering::Relaxed);
+        self.register(&mut state, lsn);
+    }
+
+    /// Whether replies are held by now; then the position with which the last of them goes.
+    pub(crate) fn held_until(self: &Arc<Self>) -> Option<Lsn> {
+        let mut state = self.lock();
+        let last = state.held.last()?;
+        let durable = self.journal.durable();
+        self.release_held(&mut state, durable);
+        let (is_held, wake) = (!state.held.is_empty(), self.added(&mut state));
+        drop(state);
+        if wake {
+            self.wake();
+        }
+        is_held.then_some(last)
+    }
+
+    fn is_durable(&self, lsn: Lsn) -> bool {
+        lsn == Lsn::default() || lsn <= self.journal.durable()
+    }
+
+    /// Has the writer woken when `lsn` is durable. From then on the journal is in a hurry.
+    fn register(self: &Arc<Self>, state: &mut OutState, lsn: Lsn) {
+        if lsn > state.registered {
+            state.registered = lsn;
+            let waiter: Arc<dyn Waiter> = Arc::<Self>::clone(self);
+            self.journal.when_durable(lsn, waiter);
+        }
     }
 
     /// Appends a heartbeat.
@@ -197,15 +248,21 @@ impl Outbox {
         });
     }
 
-    /// Bytes waiting to be written.
+    /// Bytes of memory that wait to be written, held replies included.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes.load(Ordering::Relaxed)
+        self.waiting_bytes.load(Ordering::Relaxed) + self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether replies are held, also after [`Outbox::finish`].
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.held_bytes.load(Ordering::Relaxed) > 0
     }
 
     /// Bytes that deliveries may still take.
     pub(crate) fn room_bytes(&self) -> usize {
-        OUTLET_FULL_BYTES.saturating_sub(self.waiting_bytes())
+        OUTLET_FULL_BYTES.saturating_sub(self.waiting_bytes.load(Ordering::Relaxed))
     }
 
     /// Keeps a consumer that found the outbox full; false when there is room by now.
@@ -214,7 +271,7 @@ impl Outbox {
         if state.closed {
             return true;
         }
-        if state.buffer.len() < OUTLET_ROOM_BYTES {
+        if state.buffer.weight() < OUTLET_ROOM_BYTES {
             return false;
         }
         state.parked.push(parked.clone());
@@ -222,25 +279,36 @@ impl Outbox {
     }
 
     /// All publishes of a channel up to `seq` had this outcome, durable at `lsn`.
-    pub(crate) fn confirm(&self, channel: u16, seq: u64, lsn: Lsn, outcome: Outcome) {
-        self.update(|state| {
-            let Some(out) = state.channels.get_mut(&channel) else { return };
-            out.confirms.push(seq, lsn, outcome);
-            if !std::mem::replace(&mut out.confirming, true) {
-                state.confirming.push(channel);
-            }
-        });
+    pub(crate) fn confirm(self: &Arc<Self>, channel: u16, seq: u64, lsn: Lsn, outcome: Outcome) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(out) = state.channels.get_mut(&channel) else { return };
+        out.confirms.push(seq, lsn, outcome);
+        if !std::mem::replace(&mut out.confirming, true) {
+            state.confirming.push(channel);
+        }
+        if !self.is_durable(lsn) {
+            // The writer has nothing to do before the journal wakes it.
+            self.register(state, lsn);
+            return;
+        }
+        let wake = self.added(state);
+        drop(guard);
+        if wake {
+            self.wake();
+        }
     }
 
     /// Forgets a channel; confirms that are durable go out before.
     pub(crate) fn end_channel(self: &Arc<Self>, channel: u16) {
         self.update(|state| {
-            self.add_confirms(state);
+            let durable = self.journal.durable();
+            self.add_confirms(state, durable);
             state.channels.remove(&channel);
         });
     }
 
-    /// Nothing will be added: the writer closes the socket after what is there.
+    /// Nothing will be added: the writer closes the socket after what is there, held replies included.
     pub fn finish(&self) {
         let mut state = self.lock();
         state.finished = true;
@@ -257,6 +325,8 @@ impl Outbox {
         state.buffer = OutBuffer::default();
         state.spare = OutBuffer::default();
         state.parked = Vec::new();
+        state.held = HeldReplies::default();
+        self.held_bytes.store(0, Ordering::Relaxed);
         drop(state);
         self.wake();
     }
@@ -267,10 +337,15 @@ impl Outbox {
         out.clear();
         self.writer.register(context.waker());
         let mut state = self.lock();
-        self.add_confirms(&mut state);
+        if !state.confirming.is_empty() || !state.held.is_empty() {
+            let durable = self.journal.durable();
+            self.add_confirms(&mut state, durable);
+            self.release_held(&mut state, durable);
+        }
         state.notified = false;
+        let finished = state.finished && state.held.is_empty();
         if state.buffer.is_empty() {
-            if state.finished {
+            if finished {
                 return Poll::Ready(Next::Finish);
             }
             if state.spare.capacity() == 0 {
@@ -283,7 +358,7 @@ impl Outbox {
         }
         std::mem::swap(&mut state.buffer, out);
         self.waiting_bytes.store(0, Ordering::Relaxed);
-        Poll::Ready(if state.finished { Next::Finish } else { Next::More })
+        Poll::Ready(if finished { Next::Finish } else { Next::More })
     }
 
     /// Consumers that had found the outbox full are let go on. The writer calls it after it took what was there.
@@ -301,23 +376,22 @@ impl Outbox {
         effects.carry_out();
     }
 
-    fn add_confirms(self: &Arc<Self>, state: &mut OutState) {
-        if state.confirming.is_empty() {
-            return;
-        }
-        let durable = self.journal.durable();
+    /// Adds the confirms that are durable.
+    fn add_confirms(&self, state: &mut OutState, durable: Lsn) {
         for channel in std::mem::take(&mut state.confirming) {
             let Some(out) = state.channels.get_mut(&channel) else { continue };
             out.confirms.pop(durable, |method| method.write_frame(channel, state.buffer.buffer()));
-            match out.confirms.next() {
-                None => out.confirming = false,
-                Some(lsn) => {
-                    state.confirming.push(channel);
-                    let waiter: Arc<dyn Waiter> = Arc::<Self>::clone(self);
-                    self.journal.when_durable(lsn, waiter);
-                }
+            out.confirming = !out.confirms.is_empty();
+            if out.confirming {
+                state.confirming.push(channel);
             }
         }
+    }
+
+    /// Adds the held replies that may go.
+    fn release_held(&self, state: &mut OutState, durable: Lsn) {
+        state.held.release(durable, state.buffer.buffer());
+        self.held_bytes.store(state.held.bytes(), Ordering::Relaxed);
     }
 
     /// Gives back room that an idle connection does not need. Called now and then.

@@ -1,6 +1,6 @@
 //! basic.publish: from frames to a message with a route, with all the checks in between.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use leveret_codec::content::ContentHeader;
 use leveret_codec::frame::FrameKind;
 use leveret_codec::method::BasicPublish;
@@ -12,19 +12,18 @@ use leveret_engine::permission::{Resource, Verb};
 use leveret_engine::publish::{PublishBatch, Route};
 
 use crate::batch::{Batch, PublishMeta};
+use crate::body::Body;
 use crate::carbon_copy::{CarbonCopies, without_blind_copies};
 use crate::channel::{Assembly, Channel, Mode, PublishHead};
 use crate::connection::{Connection, FrameSpan, Frames, Home, cannot_decode};
 use crate::error::{Failure, Refused};
+use crate::limits::{BODY_BYTES_CAP, CONFIGURED_BODY_BYTES_CAP};
 use crate::publish_checks::{check_expiration, check_user_id};
 use crate::reply_to::is_address;
 use crate::tx::HeldPublish;
 
 /// Class and method of basic.publish.
 const IDS: (u16, u16) = (60, 40);
-
-/// No body may be larger than this, whatever is configured.
-const BODY_BYTES_CAP: u64 = 512 * 1024 * 1024;
 
 /// The class of all content.
 const BASIC_CLASS: u16 = 60;
@@ -54,6 +53,7 @@ impl Connection {
         frames: &mut Frames<'c>,
         batch: &mut Batch<'c>,
     ) -> Result<(), Failure> {
+        self.published = true;
         if publish.immediate {
             return Err(Failure::new(ReplyCode::NotImplemented, "immediate=true", IDS));
         }
@@ -88,7 +88,7 @@ impl Connection {
             return Some((content.properties, FrameSpan { kind: FrameKind::Body, len: 0, ..*header }));
         }
         let body = frames.spans.get(frames.next + 1).filter(|span| span.is(FrameKind::Body, number))?;
-        if body.len as u64 != content.body_size || content.body_size > self.config.message_bytes_max {
+        if body.len as u64 != content.body_size || content.body_size > self.whole_body_max {
             return None;
         }
         frames.next += 2;
@@ -125,10 +125,10 @@ impl Connection {
         let Assembly::Header(head) = std::mem::replace(&mut channel.assembly, Assembly::Method) else {
             return Ok(());
         };
-        // The cap fits any address space.
-        let body_len = usize::try_from(prefix.body_size).unwrap_or(usize::MAX);
+        let body_len = prefix.body_size;
+        let store = if body_len > self.body_in_memory_max { self.broker.journal.blobs() } else { None };
         let properties = properties.as_bytes().to_vec();
-        channel.assembly = Assembly::Body { head, properties, body: BytesMut::new(), body_len };
+        channel.assembly = Assembly::Body { head, properties, body: Body::new(store), body_len };
         if body_len == 0 {
             return self.assembled(span.channel, batch);
         }
@@ -137,11 +137,12 @@ impl Connection {
 
     /// Judges the announced size of a body, before a byte of it is kept.
     fn check_size(&self, size: u64) -> Result<(), Failure> {
-        if size > BODY_BYTES_CAP {
-            let text = format!("content body size {size} exceeds maximum allowed size {BODY_BYTES_CAP}");
+        let max = self.config.message_bytes_max;
+        let cap = BODY_BYTES_CAP.max(max.min(CONFIGURED_BODY_BYTES_CAP));
+        if size > cap {
+            let text = format!("content body size {size} exceeds maximum allowed size {cap}");
             return Err(Failure::frame(ReplyCode::FrameError, text));
         }
-        let max = self.config.message_bytes_max;
         if size > max {
             let text = format!("message size {size} is larger than configured max size {max}");
             return Err(Failure::new(ReplyCode::PreconditionFailed, text, IDS));
@@ -150,7 +151,7 @@ impl Connection {
     }
 
     /// Takes the frame after a header or body frame, while some of the body is to come.
-    pub(crate) fn body_frame(&mut self, span: FrameSpan, payload: &[u8], batch: &mut Batch<'_>) -> Result<(), Failure> {
+    pub(crate) fn body_frame(&mut self, span: FrameSpan, chunk: &Bytes, batch: &mut Batch<'_>) -> Result<(), Failure> {
         if span.kind != FrameKind::Body {
             let text = "expected content body, got non content body frame instead";
             return Err(Failure::new(ReplyCode::UnexpectedFrame, text, IDS));
@@ -160,12 +161,11 @@ impl Connection {
         else {
             return Ok(());
         };
-        if payload.len() > *body_len - body.len() {
+        if span.len as u64 > *body_len - body.len() {
             let text = "content body frame exceeds remaining content size";
             return Err(Failure::frame(ReplyCode::FrameError, text));
         }
-        // Room grows with what has come, never with what was announced.
-        body.extend_from_slice(payload);
+        body.push(chunk, span.start..span.start + span.len);
         if body.len() == *body_len {
             return self.assembled(span.channel, batch);
         }
@@ -179,8 +179,7 @@ impl Connection {
         else {
             return Ok(());
         };
-        let body: Bytes = body.freeze();
-        let message = Message::copy_of(&head.parts(&properties, &body));
+        let message = Message::copy_of(&head.parts(&properties, &body.finish()));
         let complete = Complete {
             exchange: &head.exchange,
             routing_key: &head.routing_key,

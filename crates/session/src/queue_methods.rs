@@ -8,6 +8,7 @@ use leveret_codec::method::{
 };
 use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::error::Error;
+use leveret_engine::journal::Lsn;
 use leveret_engine::names::Name;
 use leveret_engine::permission::{Resource, Verb};
 use leveret_engine::queue::Counts;
@@ -51,18 +52,20 @@ impl Connection {
         declare: &QueueDeclare<'_>,
         ids: (u16, u16),
     ) -> Result<(), Failure> {
-        let (name, counts) = if is_reply_to(declare.queue) {
-            self.probe_replies(number, home, declare.queue, ids)?
+        let (name, counts, lsn) = if is_reply_to(declare.queue) {
+            let (name, counts) = self.probe_replies(number, home, declare.queue, ids)?;
+            (name, counts, Lsn::default())
         } else if declare.passive {
             let name = self.queue_name(number, declare.queue, ids)?;
-            home.vhost.declare_queue_passively(&name, &home.user, self.id).refused(ids)?
+            let (name, counts) = home.vhost.declare_queue_passively(&name, &home.user, self.id).refused(ids)?;
+            (name, counts, Lsn::default())
         } else {
             self.queue_declare_actively(home, declare, ids)?
         };
         let clamp = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (messages, consumers) = (clamp(counts.ready), clamp(counts.consumers));
         let ok = QueueDeclareOk { queue: &name, message_count: messages, consumer_count: consumers };
-        self.reply(number, declare.nowait, ok);
+        self.reply_when_durable(number, declare.nowait, lsn, ok);
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.last_queue = Some(name);
         }
@@ -84,7 +87,7 @@ impl Connection {
         home: &Home,
         declare: &QueueDeclare<'_>,
         ids: (u16, u16),
-    ) -> Result<(Name, Counts), Failure> {
+    ) -> Result<(Name, Counts, Lsn), Failure> {
         let arguments = arguments(declare.arguments)?;
         let asked = vhost::QueueDeclare {
             name: declare.queue,
@@ -94,11 +97,11 @@ impl Connection {
             arguments: &arguments,
             random: (self.config.random)(),
         };
-        let (queue, counts, _lsn) = home.vhost.declare_queue(&asked, &home.user, self.id).refused(ids)?;
+        let (queue, counts, lsn) = home.vhost.declare_queue(&asked, &home.user, self.id).refused(ids)?;
         if queue.owner.is_some() {
             self.owned_queues.insert(&queue);
         }
-        Ok((Name::clone(&queue.name), counts))
+        Ok((Name::clone(&queue.name), counts, lsn))
     }
 
     fn queue_bind(&mut self, number: u16, home: &Home, bind: &QueueBind<'_>, ids: (u16, u16)) -> Result<(), Failure> {
@@ -108,8 +111,8 @@ impl Connection {
         check_ends(home, &source, &queue).refused(ids)?;
         let arguments = arguments(bind.arguments)?;
         let key = BindingKey { source: &source, routing_key: routing_key.as_bytes(), arguments: &arguments };
-        home.vhost.bind_queue(&key, &queue, self.id).refused(ids)?;
-        self.reply(number, bind.nowait, QueueBindOk);
+        let lsn = home.vhost.bind_queue(&key, &queue, self.id).refused(ids)?;
+        self.reply_when_durable(number, bind.nowait, lsn, QueueBindOk);
         Ok(())
     }
 
@@ -126,8 +129,8 @@ impl Connection {
         check_ends(home, &source, &queue).refused(ids)?;
         let arguments = arguments(unbind.arguments)?;
         let key = BindingKey { source: &source, routing_key: routing_key.as_bytes(), arguments: &arguments };
-        home.vhost.unbind_queue(&key, &queue, self.id).refused(ids)?;
-        self.reply(number, false, QueueUnbindOk);
+        let lsn = home.vhost.unbind_queue(&key, &queue, self.id).refused(ids)?;
+        self.reply_when_durable(number, false, lsn, QueueUnbindOk);
         Ok(())
     }
 
@@ -162,7 +165,7 @@ impl Connection {
             home.vhost.delete_queue(&name, conditions, &home.user, self.id, &mut self.effects).refused(ids)?;
         self.carry_out_effects();
         let message_count = u32::try_from(deleted.messages).unwrap_or(u32::MAX);
-        self.reply(number, delete.nowait, QueueDeleteOk { message_count });
+        self.reply_when_durable(number, delete.nowait, deleted.lsn, QueueDeleteOk { message_count });
         Ok(())
     }
 }

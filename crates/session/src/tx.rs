@@ -2,6 +2,7 @@
 
 use leveret_codec::method::{Method, TxCommitOk, TxRollbackOk, TxSelectOk};
 use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::journal::Lsn;
 use leveret_engine::message::{Incoming, Message};
 use leveret_engine::publish::{PublishBatch, Route};
 
@@ -51,10 +52,10 @@ impl Connection {
             }
             (Method::TxCommit(_), Mode::Transaction(transaction)) => {
                 let transaction = std::mem::take(transaction);
-                if !self.commit(number, transaction) {
+                let Some(lsn) = self.commit(number, transaction) else {
                     return Err(Failure::new(ReplyCode::PreconditionFailed, "partial tx completion", ids));
-                }
-                self.reply(number, false, TxCommitOk);
+                };
+                self.reply_when_durable(number, false, lsn, TxCommitOk);
             }
             (Method::TxRollback(_), Mode::Transaction(_)) => {
                 self.undo_transaction(number);
@@ -65,9 +66,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Carries out what was held back: publishes first, then acknowledgements in order of their tags. False when a queue
-    /// refused a message; the rest is done all the same.
-    fn commit(&mut self, number: u16, mut transaction: Transaction) -> bool {
+    /// Carries out what was held back: publishes first, then acknowledgements in order of their tags. Returns the
+    /// position with which all is durable; none when a queue refused a message: the rest is done all the same.
+    fn commit(&mut self, number: u16, mut transaction: Transaction) -> Option<Lsn> {
         let mut publish = PublishBatch::default();
         let mut metas = Vec::with_capacity(transaction.publishes.len());
         for held in transaction.publishes {
@@ -76,7 +77,7 @@ impl Connection {
             metas.push(PublishMeta { channel: number, op: 0, seq: 0, mandatory: held.mandatory });
         }
         let mut batch = Batch { publish, metas, ..Batch::default() };
-        self.carry_out_publishes(&mut batch);
+        let published = self.carry_out_publishes(&mut batch);
         let complete = batch.publish.items.iter().all(|item| !item.rejected);
         transaction.acks.sort_by_key(|held| held.tag);
         let mut settlements = Settlements::default();
@@ -87,9 +88,9 @@ impl Connection {
                 });
             }
         }
-        self.settle(settlements);
+        let settled = self.settle(settlements);
         self.carry_out_effects();
-        complete
+        complete.then_some(published.max(settled))
     }
 
     /// Takes an acknowledgement into the transaction: its deliveries are no longer outstanding, and no credit is back yet.

@@ -13,7 +13,7 @@ use leveret_engine::journal::MemoryJournal;
 use leveret_engine::names::ConnectionId;
 use leveret_session::config::SessionConfig;
 use leveret_session::connection::Connection;
-use leveret_session::outbox::OutBuffer;
+use leveret_session::outbox::{OutBuffer, Piece};
 
 /// The last thing that guest hears when it logs in.
 fn answer_to_guest(broker: Broker, from_this_machine: bool, mechanism: &str) -> Vec<u8> {
@@ -41,7 +41,11 @@ fn answer_to_guest(broker: Broker, from_this_machine: bool, mechanism: &str) -> 
         while machine.feed(&mut input) {}
         assert!(machine.outbox().poll_take(&mut context, &mut out).is_ready());
     }
-    out.pieces().collect::<Vec<_>>().concat()
+    let bytes = |piece| match piece {
+        Piece::Bytes(bytes) => bytes,
+        Piece::Blob(_) => panic!("a body"),
+    };
+    out.pieces().map(bytes).collect::<Vec<_>>().concat()
 }
 
 fn is_method(frame: &[u8], ids: [u8; 4]) -> bool {

@@ -117,6 +117,16 @@ impl Consumers {
         Some(Delivering { key, tag: &consumer.tag, no_ack: consumer.no_ack })
     }
 
+    /// Whether deliveries to the consumer in `slot` need no acknowledgement.
+    pub(super) fn is_no_ack(&self, slot: u32) -> bool {
+        self.slots.get(slot as usize).is_some_and(|consumer| consumer.no_ack)
+    }
+
+    /// Whether there is anyone whose turn it could be.
+    pub(super) fn any_waits(&self) -> bool {
+        self.levels.iter().any(|level| !level.ring.is_empty())
+    }
+
     /// The outlet of the consumer in `slot`.
     pub(super) fn outlet(&self, slot: u32) -> Option<&Arc<dyn Outlet>> {
         self.slots.get(slot as usize).map(|consumer| &consumer.outlet)

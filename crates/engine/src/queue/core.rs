@@ -2,26 +2,33 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::effects::Effects;
-use crate::journal::{Lsn, Record, SeqRange};
+use crate::journal::Lsn;
 use crate::limits::MESSAGES_A_HOLD_MAX;
 use crate::names::ConsumerKey;
 use crate::outlet::{DeliveryBatch, Messages, ParkReason, Parked, Pick, Planned};
 use crate::publish::Publication;
 use crate::queue::arguments::{Overflow, QueueArguments};
 use crate::queue::consumers::{Consumer, Consumers, NewConsumer};
+use crate::queue::journaling::{Delivered, Settling, write_returned};
+use crate::queue::paging::{Appetite, Paging};
 use crate::queue::ready::{Entry, ReadyList, Stored};
-use crate::queue::{Counts, Queue};
+use crate::queue::{Counts, Got, Queue};
 
 /// Messages, consumers and counts of one queue.
 #[derive(Debug, Default)]
 pub(super) struct QueueCore {
-    ready: ReadyList,
-    consumers: Consumers,
+    pub(super) ready: ReadyList,
+    pub(super) consumers: Consumers,
     unacked: usize,
     /// Position of the last message taken.
-    last_seq: u64,
-    deleted: bool,
+    pub(super) last_seq: u64,
+    pub(super) deleted: bool,
+    /// Transient messages were given to the journal.
+    pub(super) spilled: bool,
+    pub(super) paging: Paging,
 }
 
 /// A delivery that is settled.
@@ -58,70 +65,93 @@ impl QueueCore {
         picks: &[u32],
         effects: &mut Effects,
     ) -> Lsn {
-        let mut end = Lsn::default();
         if self.deleted {
-            return end;
+            return Lsn::default();
         }
         let mut planned = std::mem::take(&mut effects.picks);
+        let mut enqueue = std::mem::take(&mut effects.enqueue);
+        let mut delivered = Delivered::default();
+        let scarce = queue.pages && queue.memory.is_used_up();
         for &pick in picks {
             let Some(item) = items.get_mut(pick as usize) else { continue };
-            if self.refuses(&queue.settings, item.bytes()) {
+            let bytes = item.bytes();
+            if self.refuses(&queue.settings, bytes as u64) {
                 item.rejected = true;
                 continue;
             }
             self.last_seq += 1;
             let seq = self.last_seq;
-            if let (Some(body), true) = (item.journaled, queue.durable) {
-                let bytes = item.bytes() as u64;
-                let enqueue =
-                    Record::Enqueue { queue: queue.id, first_seq: seq, bodies: &[body], bytes, transient: false };
-                end = queue.journal.append(&enqueue);
-            }
-            let turn = if self.ready.is_empty() { self.take_turn(queue, item.bytes(), effects) } else { None };
-            match turn {
-                Some(slot) => planned.push(Pick { slot, item: pick, seq, stored: stored(item) }),
-                None => self.ready.push_back(Entry { seq, deliveries: 0, stored: stored(item), message: item.keep() }),
-            }
+            let stored = if queue.durable && item.persistent { Stored::Persistent } else { Stored::No };
+            let turn = if self.ready.is_empty() { self.take_turn(queue, bytes, effects) } else { None };
+            let stored = match turn {
+                Some(slot) => {
+                    planned.push(Pick { slot, item: pick, seq, stored });
+                    delivered.add_first(seq, bytes as u64, stored, self.consumers.is_no_ack(slot));
+                    stored
+                }
+                None => self.add_ready(item, seq, stored, scarce),
+            };
+            enqueue.add(seq, pick, bytes as u64, stored);
         }
+        let end = enqueue.write(queue, items);
         if self.consumers.len() > 1 {
             planned.sort_by_key(|pick| self.consumers.outlet_id(pick.slot));
         }
         for run in planned.chunk_by(|a, b| self.consumers.share_outlet(a.slot, b.slot)) {
             self.hand_over(queue, Messages::Incoming { items, picks: run }, effects);
         }
-        for pick in &planned {
-            let settled = self.handed_over(pick.slot);
-            if settled && queue.durable {
-                self.journal_settled(queue, &[pick.seq]);
-            }
+        for pick in planned.drain(..) {
+            self.handed_over(pick.slot);
         }
-        planned.clear();
+        delivered.write(queue);
         effects.picks = planned;
-        self.drop_head(queue);
+        effects.enqueue = enqueue;
+        let dropped = self.drop_head(queue);
+        self.end_hold(queue, dropped, effects);
         end
     }
 
+    /// Adds a message to the ready ones: in memory, or paged. Says how the journal has to have it.
+    fn add_ready(&mut self, item: &mut Publication<'_>, seq: u64, stored: Stored, scarce: bool) -> Stored {
+        if self.stays_in_memory(scarce) {
+            self.ready.push_back(Entry { seq, deliveries: 0, stored, message: item.keep() });
+            return stored;
+        }
+        let stored = if stored == Stored::No { Stored::Transient } else { stored };
+        self.spilled |= stored == Stored::Transient;
+        self.ready.push_paged(seq, item.bytes() as u64, stored);
+        stored
+    }
+
     /// Whether a message of `bytes` is refused for want of room (x-overflow reject-publish): judged before anybody gets it.
-    fn refuses(&self, settings: &QueueArguments, bytes: usize) -> bool {
+    fn refuses(&self, settings: &QueueArguments, bytes: u64) -> bool {
         settings.overflow != Overflow::DropHead && self.exceeds(settings, 1, bytes)
     }
 
     /// Whether the ready messages and so many more, with so many bytes, are over a limit.
-    fn exceeds(&self, settings: &QueueArguments, more: usize, more_bytes: usize) -> bool {
-        let over = |max: Option<u64>, have: usize| max.is_some_and(|max| have as u64 > max);
-        over(settings.max_length, self.ready.len() + more)
+    fn exceeds(&self, settings: &QueueArguments, more: u64, more_bytes: u64) -> bool {
+        let over = |max: Option<u64>, have: u64| max.is_some_and(|max| have > max);
+        over(settings.max_length, self.ready.len() as u64 + more)
             || over(settings.max_length_bytes, self.ready.body_bytes() + more_bytes)
     }
 
-    /// Drops ready messages from the head until the queue is within its limits (x-overflow drop-head).
-    fn drop_head(&mut self, queue: &Queue) {
-        if queue.settings.overflow != Overflow::DropHead {
-            return;
+    /// Whether messages have to go from the head (x-overflow drop-head).
+    pub(super) fn is_over_limit(&self, settings: &QueueArguments) -> bool {
+        settings.overflow == Overflow::DropHead && self.exceeds(settings, 0, 0)
+    }
+
+    /// Drops ready messages from the head until the queue is within its limits, as far as they are in memory: the rest goes when
+    /// it was read.
+    pub(super) fn drop_head(&mut self, queue: &Queue) -> Appetite {
+        let mut dropped = Appetite::Idle;
+        let mut settling = Settling::default();
+        while self.is_over_limit(&queue.settings) {
+            let Some(entry) = self.ready.pop_first() else { break };
+            settling.add(entry.seq, entry.message.body_len(), entry.stored);
+            dropped = Appetite::Taking;
         }
-        while self.exceeds(&queue.settings, 0, 0) {
-            let Some(entry) = self.ready.pop_first() else { return };
-            self.journal_settled(queue, &[entry.seq]);
-        }
+        settling.write(queue);
+        dropped
     }
 
     /// Whose turn it is, noting those that have to wait for their channel.
@@ -140,38 +170,38 @@ impl QueueCore {
         }
     }
 
-    /// Books one delivery to the consumer in `slot`. Says whether it is settled by that (no acknowledgement).
-    fn handed_over(&mut self, slot: u32) -> bool {
+    /// Books one delivery to the consumer in `slot`.
+    fn handed_over(&mut self, slot: u32) {
         let no_ack = self.consumers.plan_done(slot);
         self.unacked += usize::from(!no_ack);
-        no_ack
     }
 
     /// Delivers a batch of ready messages; true when there may be more to deliver.
     pub(super) fn deliver(&mut self, queue: &Arc<Queue>, effects: &mut Effects) -> bool {
         let mut planned = std::mem::take(&mut effects.planned);
+        let mut delivered = Delivered::default();
         while planned.len() < MESSAGES_A_HOLD_MAX {
             let Some(first) = self.ready.first() else { break };
             let bytes = usize::try_from(first.message.body_len()).unwrap_or(usize::MAX);
             let Some(slot) = self.take_turn(queue, bytes, effects) else { break };
             let Some(entry) = self.ready.pop_first() else { break };
+            delivered.add(&entry, self.consumers.is_no_ack(slot));
             planned.push(Planned { slot, entry });
         }
         let more = planned.len() == MESSAGES_A_HOLD_MAX;
+        let appetite = if planned.is_empty() { Appetite::Idle } else { Appetite::Taking };
         if self.consumers.len() > 1 {
             planned.sort_by_key(|planned| self.consumers.outlet_id(planned.slot));
         }
         for run in planned.chunk_by(|a, b| self.consumers.share_outlet(a.slot, b.slot)) {
             self.hand_over(queue, Messages::Ready(run), effects);
         }
-        for Planned { slot, entry } in &planned {
-            let settled = self.handed_over(*slot);
-            if settled && queue.durable {
-                self.journal_settled(queue, &[entry.seq]);
-            }
+        for Planned { slot, .. } in planned.drain(..) {
+            self.handed_over(slot);
         }
-        planned.clear();
+        delivered.write(queue);
         effects.planned = planned;
+        self.end_hold(queue, appetite, effects);
         more
     }
 
@@ -194,18 +224,27 @@ impl QueueCore {
         self.consumers.remove(key).is_some() && self.consumers.len() == 0
     }
 
-    pub(super) fn get(&mut self, no_ack: bool) -> Option<(Entry, usize)> {
-        let entry = self.ready.pop_first()?;
-        if !no_ack {
-            self.unacked += 1;
-        }
-        Some((entry, self.ready.len()))
+    /// Takes the first message, as far as it is in memory.
+    pub(super) fn get(&mut self, queue: &Arc<Queue>, no_ack: bool, effects: &mut Effects) -> Got {
+        let Some(entry) = self.ready.pop_first() else {
+            if self.ready.is_empty() {
+                return Got::Empty;
+            }
+            self.end_hold(queue, Appetite::Starving, effects);
+            return Got::Loading;
+        };
+        self.unacked += usize::from(!no_ack);
+        let mut delivered = Delivered::default();
+        delivered.add(&entry, no_ack);
+        delivered.write(queue);
+        self.end_hold(queue, Appetite::Taking, effects);
+        Got::Message { entry, left: self.ready.len() }
     }
 
-    /// Takes deliveries off the books; true when ready messages may go out now.
-    pub(super) fn settle(&mut self, queue: &Queue, settled: &[Settled]) -> bool {
+    /// Takes deliveries off the books; true when ready messages may go out now. Returns the position of the last record, too.
+    pub(super) fn settle(&mut self, queue: &Queue, settled: &[Settled]) -> (bool, Lsn) {
         if self.deleted {
-            return false;
+            return (false, Lsn::default());
         }
         self.unacked = self.unacked.saturating_sub(settled.len());
         for run in settled.chunk_by(|a, b| a.consumer == b.consumer) {
@@ -213,57 +252,61 @@ impl QueueCore {
                 self.consumers.give_back(key, u32::try_from(run.len()).unwrap_or(u32::MAX));
             }
         }
-        if queue.durable {
-            let seqs: Vec<u64> = settled.iter().map(|settled| settled.seq).collect();
-            self.journal_settled(queue, &seqs);
+        let mut settling = Settling::default();
+        for settled in settled {
+            settling.add(settled.seq, settled.bytes, settled.stored);
         }
-        !self.ready.is_empty()
+        let end = settling.write(queue);
+        (!self.ready.is_empty(), end)
     }
 
-    /// Writes down that messages are gone from the queue.
-    pub(super) fn journal_settled(&self, queue: &Queue, seqs: &[u64]) {
-        if queue.durable {
-            let ranges: Vec<SeqRange> = seqs.iter().map(|&seq| SeqRange { first: seq, last: seq }).collect();
-            queue.journal.append(&Record::Settle { queue: queue.id, ranges: &ranges, bytes: 0, transient: false });
-        }
-    }
-
-    pub(super) fn requeue(&mut self, queue: &Queue, returned: impl IntoIterator<Item = (Option<ConsumerKey>, Entry)>) {
+    pub(super) fn requeue(
+        &mut self,
+        queue: &Arc<Queue>,
+        returned: impl IntoIterator<Item = (Option<ConsumerKey>, Entry)>,
+        effects: &mut Effects,
+    ) {
         if self.deleted {
             return;
         }
+        let mut counts: SmallVec<[(u64, u32); 8]> = SmallVec::new();
         for (consumer, mut entry) in returned {
             self.unacked = self.unacked.saturating_sub(1);
-            entry.deliveries += 1;
+            entry.deliveries = entry.deliveries.saturating_add(1);
+            if entry.stored == Stored::Persistent {
+                counts.push((entry.seq, entry.deliveries));
+            }
             self.ready.put_back(entry);
             if let Some(key) = consumer {
                 self.consumers.give_back(key, 1);
             }
         }
-        self.drop_head(queue);
+        write_returned(&*queue.journal, queue.id, &counts);
+        let dropped = self.drop_head(queue);
+        self.end_hold(queue, dropped, effects);
     }
 
-    pub(super) fn purge(&mut self, queue: &Queue) -> usize {
+    /// Drops all ready messages and says how many they were.
+    pub(super) fn purge(&mut self, queue: &Arc<Queue>, effects: &mut Effects) -> usize {
         let count = self.ready.len();
-        let seqs: Vec<u64> = self.ready.clear().map(|entry| entry.seq).collect();
-        self.journal_settled(queue, &seqs);
+        let mut settling = Settling::default();
+        self.ready.clear(&mut settling);
+        settling.write(queue);
+        self.end_hold(queue, Appetite::Idle, effects);
         count
     }
 
     /// Empties the queue for good and tells its consumers.
-    pub(super) fn close(&mut self, effects: &mut Effects) {
+    pub(super) fn close(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
         self.deleted = true;
-        drop(self.ready.clear());
+        // Its messages go with the record of its deletion.
+        self.ready = ReadyList::default();
         self.unacked = 0;
         for consumer in self.consumers.drain() {
             if consumer.outlet.cancelled(&consumer.tag) {
                 effects.wakes.push(consumer.outlet);
             }
         }
+        self.end_hold(queue, Appetite::Idle, effects);
     }
-}
-
-/// Whether the journal has a message that was just published.
-fn stored(item: &Publication<'_>) -> Stored {
-    if item.journaled.is_some() { Stored::Persistent } else { Stored::No }
 }

@@ -3,6 +3,9 @@
 pub mod arguments;
 mod consumers;
 mod core;
+mod journaling;
+mod paged;
+mod paging;
 mod ready;
 
 use std::sync::Arc;
@@ -12,7 +15,9 @@ use leveret_codec::table::FieldTable;
 use parking_lot::Mutex;
 
 use crate::effects::Effects;
+use crate::error::Error;
 use crate::journal::{Journal, Lsn, Waiter};
+use crate::memory::MemoryBudget;
 use crate::names::{ConnectionId, ConsumerKey, Name, QueueId};
 use crate::publish::Publication;
 use crate::queue::arguments::QueueArguments;
@@ -20,7 +25,10 @@ pub(crate) use crate::queue::consumers::Consumers;
 pub use crate::queue::consumers::NewConsumer;
 use crate::queue::core::QueueCore;
 pub use crate::queue::core::{ConsumeRefused, Settled};
+pub(crate) use crate::queue::journaling::{EnqueueScratch, append_bodies};
+pub(crate) use crate::queue::paging::Load;
 pub use crate::queue::ready::{Entry, Stored};
+use crate::restore::RestoredQueue;
 
 /// What a queue is declared as.
 pub struct Queue {
@@ -43,6 +51,9 @@ pub struct Queue {
     /// Set before the core is emptied, so that cached routes to it are seen to be dead without the lock.
     deleted: AtomicBool,
     journal: Arc<dyn Journal>,
+    memory: Arc<MemoryBudget>,
+    /// Messages may leave memory.
+    pages: bool,
     core: Mutex<QueueCore>,
 }
 
@@ -57,8 +68,10 @@ pub struct NewQueue {
     pub owner: Option<ConnectionId>,
     pub arguments: FieldTable,
     pub settings: QueueArguments,
-    /// Where a durable queue writes down what becomes of its messages.
+    /// Where a durable queue writes down what becomes of its messages, and where those go that leave memory.
     pub journal: Arc<dyn Journal>,
+    /// Says when they leave it.
+    pub memory: Arc<MemoryBudget>,
 }
 
 /// The outcome of a get.
@@ -88,6 +101,15 @@ pub struct Counts {
     pub consumers: usize,
 }
 
+/// What was in a queue that is closed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed {
+    /// Ready messages.
+    pub(crate) ready: usize,
+    /// The journal knows of the queue.
+    pub(crate) journaled: bool,
+}
+
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Queue").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
@@ -108,9 +130,19 @@ impl Queue {
             arguments: new.arguments,
             settings: new.settings,
             deleted: AtomicBool::new(false),
+            pages: new.journal.can_page(),
             journal: new.journal,
+            memory: new.memory,
             core: Mutex::new(QueueCore::default()),
         }
+    }
+
+    /// A queue that a restart found, with its messages.
+    #[must_use]
+    pub fn restored(new: NewQueue, found: &RestoredQueue) -> Self {
+        let mut queue = Self::new(new);
+        queue.core.get_mut().restore(found);
+        queue
     }
 
     /// Whether it was deleted; who still holds it then holds nothing.
@@ -166,26 +198,29 @@ impl Queue {
 
     /// Takes the first ready message.
     #[must_use]
-    pub fn get(&self, no_ack: bool) -> Got {
-        let mut core = self.core.lock();
-        let Some((entry, left)) = core.get(no_ack) else { return Got::Empty };
-        if no_ack {
-            core.journal_settled(self, &[entry.seq]);
-        }
-        Got::Message { entry, left }
+    pub fn get(self: &Arc<Self>, no_ack: bool) -> Got {
+        let mut effects = Effects::default();
+        let got = self.core.lock().get(self, no_ack, &mut effects);
+        effects.carry_out();
+        got
     }
 
-    /// Wakes `waiter` when a get that found [`Got::Loading`] may be tried again.
-    pub fn when_loaded(&self, waiter: Arc<dyn Waiter>) {
-        waiter.wake();
+    /// Wakes `waiter` once, when a get that found [`Got::Loading`] may be tried again.
+    pub fn when_loaded(self: &Arc<Self>, waiter: Arc<dyn Waiter>) {
+        let mut effects = Effects::default();
+        let waiter = self.core.lock().wait_for_first(self, waiter, &mut effects);
+        effects.waiters.extend(waiter);
+        effects.carry_out();
     }
 
-    /// Deliveries are settled for good: their consumers get credit back and what is ready goes out.
-    pub fn settle(self: &Arc<Self>, settled: &[Settled], effects: &mut Effects) {
-        let more = self.core.lock().settle(self, settled);
+    /// Deliveries are settled for good: their consumers get credit back and what is ready goes out. Returns the journal
+    /// position with which that is durable.
+    pub fn settle(self: &Arc<Self>, settled: &[Settled], effects: &mut Effects) -> Lsn {
+        let (more, end) = self.core.lock().settle(self, settled);
         if more {
             self.deliver(effects);
         }
+        end
     }
 
     /// Deliveries come back: each to its place, to be delivered again as redelivered.
@@ -194,28 +229,30 @@ impl Queue {
         returned: impl IntoIterator<Item = (Option<ConsumerKey>, Entry)>,
         effects: &mut Effects,
     ) {
-        self.core.lock().requeue(self, returned);
+        self.core.lock().requeue(self, returned, effects);
         self.deliver(effects);
     }
 
     /// Drops all ready messages and says how many they were.
     #[must_use]
-    pub fn purge(&self) -> usize {
-        self.core.lock().purge(self)
+    pub fn purge(self: &Arc<Self>) -> usize {
+        let mut effects = Effects::default();
+        let count = self.core.lock().purge(self, &mut effects);
+        effects.carry_out();
+        count
     }
 
-    /// Marks the queue deleted and empties it, if `allowed` agrees to its counts; consumers are told. Returns the number of
-    /// ready messages.
+    /// Marks the queue deleted and empties it, if `allowed` agrees to its counts; consumers are told.
     pub(crate) fn close(
-        &self,
-        allowed: impl FnOnce(Counts) -> Result<(), crate::error::Error>,
+        self: &Arc<Self>,
+        allowed: impl FnOnce(Counts) -> Result<(), Error>,
         effects: &mut Effects,
-    ) -> Result<usize, crate::error::Error> {
+    ) -> Result<Closed, Error> {
         let mut core = self.core.lock();
         let counts = core.counts();
         allowed(counts)?;
         self.deleted.store(true, Ordering::Release);
-        core.close(effects);
-        Ok(counts.ready)
+        core.close(self, effects);
+        Ok(Closed { ready: counts.ready, journaled: self.durable || core.spilled })
     }
 }

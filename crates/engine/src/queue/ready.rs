@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::journal::{Loaded, SeqRange};
+use crate::limits::{ENTRY_BYTES, PAGE_MESSAGES_MAX};
 use crate::message::Message;
+use crate::queue::journaling::Settling;
+use crate::queue::paged::Paged;
 
 /// A message in a queue.
 #[derive(Clone, Debug)]
@@ -29,63 +33,237 @@ pub enum Stored {
     Transient,
 }
 
-/// Ready messages. What was delivered and came back always lies before what was never delivered, so that two plain
-/// structures keep the order.
+impl Loaded {
+    /// The message came out of the journal.
+    pub(super) fn stored(&self) -> Stored {
+        if self.transient { Stored::Transient } else { Stored::Persistent }
+    }
+}
+
+impl Entry {
+    /// What it takes of the memory budget.
+    fn resident_bytes(&self) -> u64 {
+        self.message.resident_bytes() + ENTRY_BYTES
+    }
+}
+
+/// Ready messages. What was delivered and came back always lies before what was never delivered, and that before what is not
+/// in memory, so that plain structures keep the order.
+///
+/// ```text
+/// returned  fresh  |  paged  |  recent  |  paged_last
+/// in memory        |  not    |  again   |  not
+/// ```
+/// `recent` came while what was left of `paged` was being read. When `paged` is empty, the others move up.
 #[derive(Debug, Default)]
 pub(super) struct ReadyList {
     returned: BTreeMap<u64, Entry>,
     fresh: VecDeque<Entry>,
-    body_bytes: usize,
+    paged: Paged,
+    /// Empty unless something is paged.
+    recent: VecDeque<Entry>,
+    /// Empty unless `recent` is not.
+    paged_last: Paged,
+    /// What `recent` takes of the memory budget.
+    recent_bytes: u64,
+    /// Bytes of the bodies in memory.
+    body_bytes: u64,
+    /// What the messages in memory take of the memory budget.
+    resident_bytes: u64,
 }
 
 impl ReadyList {
+    /// All that is ready, in memory or not.
     pub(super) fn len(&self) -> usize {
-        self.returned.len() + self.fresh.len()
+        self.front_len() + self.paged.len() + self.recent.len() + self.paged_last.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.returned.is_empty()
+        self.is_front_empty() && self.paged.is_empty()
     }
 
     /// Bytes of all bodies.
-    pub(super) fn body_bytes(&self) -> usize {
-        self.body_bytes
+    pub(super) fn body_bytes(&self) -> u64 {
+        self.body_bytes + self.paged.body_bytes() + self.paged_last.body_bytes()
     }
 
+    /// Messages in memory that nothing has to be read for.
+    pub(super) fn front_len(&self) -> usize {
+        self.returned.len() + self.fresh.len()
+    }
+
+    /// Whether the first message is not in memory, or there is none.
+    pub(super) fn is_front_empty(&self) -> bool {
+        self.fresh.is_empty() && self.returned.is_empty()
+    }
+
+    /// What the messages in memory take of the memory budget.
+    pub(super) fn resident_bytes(&self) -> u64 {
+        self.resident_bytes
+    }
+
+    /// The first messages that are not in memory; empty when all are.
+    pub(super) fn paged(&self) -> &Paged {
+        &self.paged
+    }
+
+    /// Whether a new message has to be paged to stay behind others.
+    pub(super) fn has_paged_last(&self) -> bool {
+        !self.paged_last.is_empty()
+    }
+
+    /// Messages in memory behind those that are not.
+    pub(super) fn recent_len(&self) -> usize {
+        self.recent.len()
+    }
+
+    /// What they take of the memory budget.
+    pub(super) fn recent_bytes(&self) -> u64 {
+        self.recent_bytes
+    }
+
+    /// Adds a message in memory after all others; not while [`ReadyList::has_paged_last`].
     pub(super) fn push_back(&mut self, entry: Entry) {
-        self.body_bytes += entry.message.body_len() as usize;
-        self.fresh.push_back(entry);
+        self.count_in(&entry);
+        if self.paged.is_empty() {
+            self.fresh.push_back(entry);
+        } else {
+            self.recent_bytes += entry.resident_bytes();
+            self.recent.push_back(entry);
+        }
     }
 
     pub(super) fn put_back(&mut self, entry: Entry) {
-        self.body_bytes += entry.message.body_len() as usize;
+        self.count_in(&entry);
         self.returned.insert(entry.seq, entry);
     }
 
+    /// Adds a message that is not in memory after all others.
+    pub(super) fn push_paged(&mut self, seq: u64, bytes: u64, stored: Stored) {
+        let paged = if self.recent.is_empty() { &mut self.paged } else { &mut self.paged_last };
+        paged.push(seq, bytes, stored);
+    }
+
+    /// Adds what a restart found to an empty list.
+    pub(super) fn push_restored(&mut self, range: SeqRange, count: usize, bytes: u64) {
+        self.paged.push_restored(range, count, bytes);
+    }
+
+    /// Adds a message that was read, unless it was dropped meanwhile.
+    pub(super) fn push_loaded(&mut self, loaded: Loaded) {
+        if self.paged.take(&loaded) {
+            let stored = loaded.stored();
+            let Loaded { seq, deliveries, message, .. } = loaded;
+            let entry = Entry { seq, deliveries, stored, message };
+            self.count_in(&entry);
+            self.fresh.push_back(entry);
+        }
+        self.join();
+    }
+
+    /// What is paged before `seq`, where a page ended, is gone.
+    pub(super) fn skip_to(&mut self, seq: u64) {
+        self.paged.skip_to(seq);
+        self.join();
+    }
+
+    /// Lets the others move up when nothing separates what is in memory any more.
+    fn join(&mut self) {
+        if self.paged.is_empty() && !self.recent.is_empty() {
+            self.fresh.append(&mut std::mem::take(&mut self.recent));
+            self.recent_bytes = 0;
+            self.paged = std::mem::take(&mut self.paged_last);
+        }
+    }
+
+    /// The first message, if it is in memory.
     pub(super) fn first(&self) -> Option<&Entry> {
         self.returned.first_key_value().map(|(_, entry)| entry).or_else(|| self.fresh.front())
     }
 
+    /// Takes the first message, if it is in memory.
     pub(super) fn pop_first(&mut self) -> Option<Entry> {
         let entry = match self.returned.pop_first() {
-            Some((_, entry)) => Some(entry),
-            None => self.fresh.pop_front(),
+            Some((_, entry)) => entry,
+            None => self.fresh.pop_front()?,
         };
-        self.body_bytes -= entry.as_ref().map_or(0, |entry| entry.message.body_len() as usize);
-        // A backlog that was worked off gives its memory back.
-        if self.fresh.is_empty() && self.fresh.capacity() > KEPT_CAPACITY {
-            self.fresh = VecDeque::new();
-        }
-        entry
+        self.count_out(&entry);
+        self.give_back_room();
+        Some(entry)
     }
 
-    pub(super) fn clear(&mut self) -> impl Iterator<Item = Entry> + use<> {
-        self.body_bytes = 0;
-        let returned = std::mem::take(&mut self.returned);
-        let fresh = std::mem::take(&mut self.fresh);
-        returned.into_values().chain(fresh)
+    /// A backlog that was worked off gives its memory back, and one that is read page by page does not keep the room it once
+    /// had.
+    fn give_back_room(&mut self) {
+        let capacity = self.fresh.capacity();
+        if capacity <= KEPT_CAPACITY {
+            return;
+        }
+        if self.fresh.is_empty() {
+            self.fresh = VecDeque::new();
+        } else if capacity > 4 * PAGE_MESSAGES_MAX && self.fresh.len() < capacity / 8 {
+            self.fresh.shrink_to(capacity / 4);
+        }
+    }
+
+    /// Drops everything; what the journal has to know of it goes into `settling`.
+    pub(super) fn clear(&mut self, settling: &mut Settling) {
+        let ReadyList { returned, fresh, mut paged, recent, mut paged_last, .. } = std::mem::take(self);
+        let mut add = |entry: Entry| settling.add(entry.seq, entry.message.body_len(), entry.stored);
+        returned.into_values().chain(fresh).for_each(&mut add);
+        recent.into_iter().for_each(add);
+        paged.clear(settling);
+        paged_last.clear(settling);
+    }
+
+    fn count_in(&mut self, entry: &Entry) {
+        self.body_bytes += entry.message.body_len();
+        self.resident_bytes += entry.resident_bytes();
+    }
+
+    fn count_out(&mut self, entry: &Entry) {
+        self.body_bytes -= entry.message.body_len();
+        self.resident_bytes -= entry.resident_bytes();
     }
 }
 
 /// Entries that an emptied list keeps room for.
 const KEPT_CAPACITY: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Incoming;
+
+    fn entry(seq: u64) -> Entry {
+        let message = Incoming::borrowed(b"", b"q", &[0, 0], b"x", None).take();
+        Entry { seq, deliveries: 0, stored: Stored::No, message }
+    }
+
+    #[test]
+    fn what_is_behind_moves_up() {
+        let mut list = ReadyList::default();
+        list.push_paged(1, 1, Stored::Persistent);
+        list.push_back(entry(2));
+        list.push_paged(3, 1, Stored::Persistent);
+        assert_eq!((list.len(), list.front_len(), list.recent_len(), list.has_paged_last()), (3, 0, 1, true));
+        list.skip_to(2);
+        assert_eq!((list.len(), list.front_len(), list.recent_len(), list.has_paged_last()), (2, 1, 0, false));
+        assert_eq!((list.recent_bytes(), list.resident_bytes()), (0, 1 + 9 + ENTRY_BYTES));
+        assert_eq!(list.paged().range(), Some(SeqRange { first: 3, last: 3 }));
+    }
+
+    #[test]
+    fn room_is_given_back_before_the_last_message_goes() {
+        let mut list = ReadyList::default();
+        for seq in 1..=100_000 {
+            list.push_back(entry(seq));
+        }
+        assert!(list.fresh.capacity() >= 100_000);
+        while list.len() > PAGE_MESSAGES_MAX {
+            list.pop_first();
+        }
+        assert!(list.fresh.capacity() <= 8 * PAGE_MESSAGES_MAX);
+        assert_eq!(list.resident_bytes(), list.len() as u64 * (1 + 9 + ENTRY_BYTES));
+    }
+}

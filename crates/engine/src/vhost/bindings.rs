@@ -67,7 +67,7 @@ impl std::hash::Hash for Binding {
 }
 
 impl Binding {
-    fn new(key: &BindingKey<'_>, destination: BindingEnd, durable: bool) -> Self {
+    pub(super) fn new(key: &BindingKey<'_>, destination: BindingEnd, durable: bool) -> Self {
         let mut sorted = key.arguments.clone();
         sorted.0.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut identity = Vec::new();
@@ -102,6 +102,9 @@ impl Binding {
 pub(super) struct Bindings {
     by_source: HashMap<Name, HashSet<Arc<Binding>>>,
     by_destination: HashMap<BindingEnd, HashSet<Arc<Binding>>>,
+    /// Position of the last record that a change of the vhost's topology wrote. Whoever finds that what he asks for was done
+    /// already waits for it: it may not be durable yet.
+    pub(super) last_lsn: Lsn,
 }
 
 impl Bindings {
@@ -127,6 +130,11 @@ impl Bindings {
             }
         }
         Some(removed)
+    }
+
+    /// What an answer about something that is there already has to wait for.
+    pub(super) fn lsn_if(&self, durable: bool) -> Lsn {
+        if durable { self.last_lsn } else { Lsn::default() }
     }
 
     pub(super) fn has_source(&self, source: &str) -> bool {
@@ -172,13 +180,26 @@ impl Vhost {
     }
 
     fn bind(&self, topology: &mut Bindings, source: &Exchange, binding: Binding, to: Destination) -> Lsn {
-        let Some(binding) = topology.insert(binding) else { return Lsn::default() };
-        source.table.write().bind(&binding.routing_key, &binding.arguments, to);
-        source.bump_generation();
-        if !binding.durable {
+        let durable = binding.durable;
+        let Some(binding) = self.insert_binding(topology, source, binding, to) else { return topology.lsn_if(durable) };
+        if !durable {
             return Lsn::default();
         }
-        self.journal.append(&Record::Bound { vhost: &self.name, binding: binding.record() })
+        self.write(topology, &Record::Bound { vhost: &self.name, binding: binding.record() })
+    }
+
+    /// Adds a binding, unless it is there.
+    pub(super) fn insert_binding(
+        &self,
+        topology: &mut Bindings,
+        source: &Exchange,
+        binding: Binding,
+        to: Destination,
+    ) -> Option<Arc<Binding>> {
+        let binding = topology.insert(binding)?;
+        source.table.write().bind(&binding.routing_key, &binding.arguments, to);
+        source.bump_generation();
+        Some(binding)
     }
 
     /// Removes a binding; that it is not there is no error.
@@ -187,7 +208,7 @@ impl Vhost {
     /// [`Error::QueueLocked`]
     pub fn unbind_queue(&self, key: &BindingKey<'_>, queue: &str, connection: ConnectionId) -> Result<Lsn, Error> {
         let mut topology = self.topology.lock();
-        let Some(queue) = self.queues.get(queue) else { return Ok(Lsn::default()) };
+        let Some(queue) = self.queues.get(queue) else { return Ok(topology.last_lsn) };
         self.check_owner(&queue, connection)?;
         let end = BindingEnd::Queue(Name::clone(&queue.name));
         Ok(self.unbind(&mut topology, key, end))
@@ -200,14 +221,13 @@ impl Vhost {
     }
 
     fn unbind(&self, topology: &mut Bindings, key: &BindingKey<'_>, end: BindingEnd) -> Lsn {
-        let Some(binding) = topology.remove(&Binding::new(key, end, false)) else { return Lsn::default() };
-        let lsn = self.unroute(&binding, None);
-        self.auto_delete_exchange(topology, &binding.source);
-        lsn
+        let Some(binding) = topology.remove(&Binding::new(key, end, false)) else { return topology.last_lsn };
+        let unbound = self.unroute(topology, &binding, None);
+        unbound.max(self.auto_delete_exchange(topology, &binding.source))
     }
 
     /// Takes a binding out of its source's table. `gone` is its destination when that left the registry already.
-    fn unroute(&self, binding: &Binding, gone: Option<&Arc<Queue>>) -> Lsn {
+    fn unroute(&self, topology: &mut Bindings, binding: &Binding, gone: Option<&Arc<Queue>>) -> Lsn {
         let destination = match &binding.destination {
             BindingEnd::Exchange(name) => Some(Destination::Exchange(Name::clone(name))),
             BindingEnd::Queue(name) => gone.cloned().or_else(|| self.queues.get(name)).map(Destination::Queue),
@@ -219,37 +239,43 @@ impl Vhost {
         if !binding.durable {
             return Lsn::default();
         }
-        self.journal.append(&Record::Unbound { vhost: &self.name, binding: binding.record() })
+        self.write(topology, &Record::Unbound { vhost: &self.name, binding: binding.record() })
     }
 
     /// Removes all bindings to a queue that left the registry; auto-delete exchanges may go with them.
-    pub(super) fn unbind_all_to_queue(&self, topology: &mut Bindings, queue: &Arc<Queue>) {
+    pub(super) fn unbind_all_to_queue(&self, topology: &mut Bindings, queue: &Arc<Queue>) -> Lsn {
+        let mut end = Lsn::default();
         for binding in topology.all_to(&BindingEnd::Queue(Name::clone(&queue.name))) {
             topology.remove(&binding);
-            self.unroute(&binding, Some(queue));
-            self.auto_delete_exchange(topology, &binding.source);
+            end = end.max(self.unroute(topology, &binding, Some(queue)));
+            end = end.max(self.auto_delete_exchange(topology, &binding.source));
         }
+        end
     }
 
     /// Removes all bindings of an exchange that left the registry, at both its ends.
-    pub(super) fn unbind_all_of_exchange(&self, topology: &mut Bindings, name: &Name) {
+    pub(super) fn unbind_all_of_exchange(&self, topology: &mut Bindings, name: &Name) -> Lsn {
+        let mut end = Lsn::default();
         for binding in topology.all_from(name) {
             topology.remove(&binding);
+            end = end.max(self.unroute(topology, &binding, None));
         }
         for binding in topology.all_to(&BindingEnd::Exchange(Name::clone(name))) {
             topology.remove(&binding);
-            self.unroute(&binding, None);
-            self.auto_delete_exchange(topology, &binding.source);
+            end = end.max(self.unroute(topology, &binding, None));
+            end = end.max(self.auto_delete_exchange(topology, &binding.source));
         }
+        end
     }
 
     /// Deletes an auto-delete exchange that just lost its last binding as a source.
-    fn auto_delete_exchange(&self, topology: &mut Bindings, name: &Name) {
+    fn auto_delete_exchange(&self, topology: &mut Bindings, name: &Name) -> Lsn {
         if topology.has_source(name) {
-            return;
+            return Lsn::default();
         }
-        if let Some(exchange) = self.exchanges.get(name).filter(|exchange| exchange.auto_delete) {
-            self.remove_exchange(topology, &exchange);
+        match self.exchanges.get(name).filter(|exchange| exchange.auto_delete) {
+            Some(exchange) => self.remove_exchange(topology, &exchange),
+            None => Lsn::default(),
         }
     }
 }

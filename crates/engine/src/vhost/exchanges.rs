@@ -50,10 +50,10 @@ impl Vhost {
             ExchangeKind::parse(declare.kind).ok_or_else(|| Error::UnknownExchangeType(declare.kind.to_owned()))?;
         not_default(name)?;
         user.check(self, Verb::Configure, Resource::Exchange(name))?;
-        let topology = self.topology.lock();
+        let mut topology = self.topology.lock();
         if let Some(existing) = self.exchanges.get(name) {
             self.check_same_exchange(&existing, kind, declare)?;
-            return Ok(Lsn::default());
+            return Ok(topology.lsn_if(existing.durable));
         }
         if name.starts_with("amq.") {
             return Err(Error::ReservedName { kind: "exchange", name: name.to_owned() });
@@ -71,9 +71,7 @@ impl Vhost {
             user.check(self, Verb::Read, Resource::Exchange(name))?;
             user.check(self, Verb::Write, Resource::Exchange(alternate))?;
         }
-        let lsn = self.add_exchange(exchange);
-        drop(topology);
-        Ok(lsn)
+        Ok(self.add_exchange(&mut topology, exchange))
     }
 
     fn check_same_exchange(
@@ -100,21 +98,27 @@ impl Vhost {
         Ok(())
     }
 
-    fn add_exchange(&self, exchange: Exchange) -> Lsn {
-        let exchange = Arc::new(exchange);
-        self.exchanges.insert_new(Name::clone(&exchange.name), Arc::clone(&exchange));
-        self.exchange_generation.fetch_add(1, Ordering::AcqRel);
+    fn add_exchange(&self, topology: &mut Bindings, exchange: Exchange) -> Lsn {
+        let exchange = self.insert_exchange(exchange);
         if !exchange.durable {
             return Lsn::default();
         }
-        self.journal.append(&Record::ExchangeDeclared {
+        let record = Record::ExchangeDeclared {
             vhost: &self.name,
             name: &exchange.name,
             kind: exchange.kind.as_str(),
             auto_delete: exchange.auto_delete,
             internal: exchange.internal,
             arguments: &exchange.arguments,
-        })
+        };
+        self.write(topology, &record)
+    }
+
+    pub(super) fn insert_exchange(&self, exchange: Exchange) -> Arc<Exchange> {
+        let exchange = Arc::new(exchange);
+        self.exchanges.insert_new(Name::clone(&exchange.name), Arc::clone(&exchange));
+        self.exchange_generation.fetch_add(1, Ordering::AcqRel);
+        exchange
     }
 
     /// Deletes an exchange and its bindings; that it is not there is no error.
@@ -129,7 +133,7 @@ impl Vhost {
         }
         user.check(self, Verb::Configure, Resource::Exchange(name))?;
         let mut topology = self.topology.lock();
-        let Some(exchange) = self.exchanges.get(name) else { return Ok(Lsn::default()) };
+        let Some(exchange) = self.exchanges.get(name) else { return Ok(topology.last_lsn) };
         if if_unused && topology.has_source(name) {
             return Err(Error::ExchangeInUse { exchange: Name::clone(&exchange.name), vhost: Name::clone(&self.name) });
         }
@@ -139,11 +143,11 @@ impl Vhost {
     pub(super) fn remove_exchange(&self, topology: &mut Bindings, exchange: &Exchange) -> Lsn {
         self.exchanges.remove(&exchange.name);
         self.exchange_generation.fetch_add(1, Ordering::AcqRel);
-        self.unbind_all_of_exchange(topology, &exchange.name);
+        let unbound = self.unbind_all_of_exchange(topology, &exchange.name);
         if !exchange.durable {
-            return Lsn::default();
+            return unbound;
         }
-        self.journal.append(&Record::ExchangeDeleted { vhost: &self.name, name: &exchange.name })
+        self.write(topology, &Record::ExchangeDeleted { vhost: &self.name, name: &exchange.name })
     }
 }
 

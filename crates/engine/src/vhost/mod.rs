@@ -3,6 +3,7 @@
 mod bindings;
 mod exchanges;
 mod queues;
+mod restore;
 mod routing;
 
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use parking_lot::Mutex;
 use crate::effects::Effects;
 use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeKind};
-use crate::journal::Journal;
+use crate::journal::{Journal, Lsn, Record};
+use crate::memory::MemoryBudget;
 use crate::names::{ConnectionId, Name, QueueId};
 use crate::queue::Queue;
 use crate::registry::Registry;
@@ -29,6 +31,7 @@ pub struct Vhost {
     /// Its name.
     pub name: Name,
     pub(crate) journal: Arc<dyn Journal>,
+    memory: Arc<MemoryBudget>,
     pub(crate) exchanges: Registry<Exchange>,
     pub(crate) queues: Registry<Queue>,
     /// The topology lock: held by whoever creates, binds or deletes.
@@ -48,10 +51,11 @@ impl std::fmt::Debug for Vhost {
 impl Vhost {
     /// A vhost with the predeclared exchanges.
     #[must_use]
-    pub fn new(name: Name, journal: Arc<dyn Journal>, queue_ids: Arc<AtomicU64>) -> Self {
+    pub fn new(name: Name, journal: Arc<dyn Journal>, memory: Arc<MemoryBudget>, queue_ids: Arc<AtomicU64>) -> Self {
         let vhost = Self {
             name,
             journal,
+            memory,
             exchanges: Registry::default(),
             queues: Registry::default(),
             topology: Mutex::default(),
@@ -124,6 +128,12 @@ impl Vhost {
             }
         }
         effects.carry_out();
+    }
+
+    /// Writes down a change of the topology.
+    fn write(&self, topology: &mut Bindings, record: &Record<'_>) -> Lsn {
+        topology.last_lsn = self.journal.append(record);
+        topology.last_lsn
     }
 
     fn next_queue_id(&self) -> QueueId {

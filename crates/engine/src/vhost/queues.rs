@@ -12,6 +12,7 @@ use crate::permission::{Resource, Verb};
 use crate::queue::arguments::{QueueArguments, QueueProperties, check_equivalent_queue, check_same};
 use crate::queue::{Counts, NewQueue, Queue};
 use crate::user::User;
+use crate::vhost::bindings::Bindings;
 use crate::vhost::exchanges::bool_text;
 use crate::vhost::{Vhost, without_line_breaks};
 
@@ -71,11 +72,12 @@ impl Vhost {
             false => without_line_breaks(declare.name).into_owned(),
         };
         user.check(self, Verb::Configure, Resource::Queue(&name))?;
-        let topology = self.topology.lock();
+        let mut topology = self.topology.lock();
         if let Some(existing) = self.queues.get(&*name) {
             self.check_same_queue(&existing, declare, connection)?;
             let counts = existing.counts();
-            return Ok((existing, counts, Lsn::default()));
+            let lsn = topology.lsn_if(existing.durable);
+            return Ok((existing, counts, lsn));
         }
         if name.starts_with("amq.") && !server_named {
             return Err(Error::ReservedName { kind: "queue", name });
@@ -91,8 +93,9 @@ impl Vhost {
             arguments: declare.arguments.clone(),
             settings,
             journal: Arc::clone(&self.journal),
+            memory: Arc::clone(&self.memory),
         }));
-        let lsn = self.add_queue(&queue);
+        let lsn = self.add_queue(&mut topology, &queue);
         drop(topology);
         Ok((queue, Counts::default(), lsn))
     }
@@ -150,24 +153,30 @@ impl Vhost {
             arguments: FieldTable::default(),
             settings: QueueArguments::default(),
             journal: Arc::clone(&self.journal),
+            memory: Arc::clone(&self.memory),
         }));
-        self.add_queue(&queue);
+        self.add_queue(&mut self.topology.lock(), &queue);
         queue
     }
 
-    fn add_queue(&self, queue: &Arc<Queue>) -> Lsn {
-        self.queues.insert_new(Name::clone(&queue.name), Arc::clone(queue));
-        self.default_exchange_changed();
+    fn add_queue(&self, topology: &mut Bindings, queue: &Arc<Queue>) -> Lsn {
+        self.insert_queue(queue);
         if !queue.durable {
             return Lsn::default();
         }
-        self.journal.append(&Record::QueueDeclared {
+        let record = Record::QueueDeclared {
             vhost: &self.name,
             name: &queue.name,
             id: queue.id,
             auto_delete: queue.auto_delete,
             arguments: &queue.arguments,
-        })
+        };
+        self.write(topology, &record)
+    }
+
+    pub(super) fn insert_queue(&self, queue: &Arc<Queue>) {
+        self.queues.insert_new(Name::clone(&queue.name), Arc::clone(queue));
+        self.default_exchange_changed();
     }
 
     /// Deletes a queue, its messages and bindings; that it is not there is no error.
@@ -184,7 +193,7 @@ impl Vhost {
     ) -> Result<QueueDeleted, Error> {
         let name = without_line_breaks(name);
         user.check(self, Verb::Configure, Resource::Queue(&name))?;
-        let Some(queue) = self.queues.get(&*name) else { return Ok(QueueDeleted::default()) };
+        let Some(queue) = self.queues.get(&*name) else { return Ok(self.deleted_before()) };
         self.check_owner(&queue, connection)?;
         let (queue_name, vhost) = (Name::clone(&queue.name), Name::clone(&self.name));
         self.remove_queue(&queue, effects, |counts| {
@@ -220,17 +229,22 @@ impl Vhost {
     ) -> Result<QueueDeleted, Error> {
         let mut topology = self.topology.lock();
         if queue.is_deleted() {
-            return Ok(QueueDeleted::default());
+            return Ok(QueueDeleted { messages: 0, lsn: topology.last_lsn });
         }
-        let messages = queue.close(allowed, effects)?;
+        let closed = queue.close(allowed, effects)?;
         self.queues.remove(&queue.name);
         self.default_exchange_changed();
-        self.unbind_all_to_queue(&mut topology, queue);
-        let lsn = match queue.durable {
-            true => self.journal.append(&Record::QueueDeleted { id: queue.id }),
+        let unbound = self.unbind_all_to_queue(&mut topology, queue);
+        let deleted = match closed.journaled {
+            true => self.write(&mut topology, &Record::QueueDeleted { id: queue.id }),
             false => Lsn::default(),
         };
-        Ok(QueueDeleted { messages, lsn })
+        Ok(QueueDeleted { messages: closed.ready, lsn: unbound.max(deleted) })
+    }
+
+    /// The outcome for a queue that is not there: somebody else's deletion may not be durable yet.
+    fn deleted_before(&self) -> QueueDeleted {
+        QueueDeleted { messages: 0, lsn: self.topology.lock().last_lsn }
     }
 
     /// A queue came or went, and with it its binding to the default exchange.

@@ -1,0 +1,163 @@
+//! Keeps the store small: moves what is alive out of old journal files, gathers what is left of thin segments, writes
+//! checkpoints, and gives back the files that no checkpoint needs any more.
+//!
+//! Every round is the same: copy, make the copies durable, tell the state, write a checkpoint that knows of them, and only
+//! then let go of where they came from. A round that ends early has changed nothing that counts.
+
+mod moves;
+mod thin;
+
+use crate::checkpoint;
+use crate::error::Error;
+use crate::limits::{SEGMENTS_DEAD_MAX, SETTLED_BEFORE_THINNING};
+use crate::options::Options;
+use crate::segment;
+use crate::store::Store;
+
+/// What the keeper remembers from one round to the next.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    /// With more files in use than this, a round is due. It grows while most of what is in the files is alive and would only
+    /// be copied from one to the next.
+    files_max: usize,
+}
+
+impl Keeper {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self { files_max: floor(options) }
+    }
+}
+
+/// The file that is written and the one before it are never given up: bodies may lie there that are about to be enqueued.
+fn floor(options: &Options) -> usize {
+    options.journal_files_max.max(2)
+}
+
+impl Store {
+    /// One round of the keeper, if one is due. False when none was, or there is no room for it on the disk.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub fn keep(&self) -> Result<bool, Error> {
+        let mut keeper = self.keeper.lock();
+        let before = self.log.files_in_use().len();
+        let over = before > keeper.files_max;
+        let (dead, settled) = {
+            let core = self.core.lock();
+            (core.state.dead_segments.len(), core.state.settled_in_segments)
+        };
+        let thinning = settled >= SETTLED_BEFORE_THINNING;
+        let dead_max = if self.disk_low() { 1 } else { SEGMENTS_DEAD_MAX };
+        if !over && !thinning && dead < dead_max {
+            return Ok(false);
+        }
+        self.round(&mut keeper, over, thinning).or_else(|error| self.without_room(error, false))
+    }
+
+    /// Writes a checkpoint, and gives back what it does not need. `clean`: nothing will follow.
+    pub(crate) fn checkpoint(&self, clean: bool) -> Result<(), Error> {
+        // A checkpoint must not know of what the disk does not have; with `Fsync` it has everything.
+        self.log.sync()?;
+        let (mut bytes, dead, lowest) = {
+            let core = self.core.lock();
+            let state = &core.state;
+            let bytes = checkpoint::encode(state, core.tail, clean, self.options.journal_file_bytes);
+            // The last position counts, not the next: a file may be full to its end.
+            let end = core.tail.position.saturating_sub(1);
+            (bytes, state.dead_segments.clone(), state.lowest_position().unwrap_or(end).min(end))
+        };
+        checkpoint::seal(&mut bytes);
+        checkpoint::write(&self.disk, &bytes)?;
+        self.bury(&dead)?;
+        let end = self.core.lock().tail.position.saturating_sub(1);
+        let needed = self.log.file_of(lowest).min(self.log.file_of(end).saturating_sub(1));
+        if let Some(last) = needed.checked_sub(1).filter(|&last| last >= self.log.oldest_file()) {
+            self.core.lock().state.forget_bodies_below(self.log.end_of_file(last));
+            self.log.release_through(last)?;
+        }
+        Ok(())
+    }
+
+    fn round(&self, keeper: &mut Keeper, over: bool, thinning: bool) -> Result<bool, Error> {
+        let mut forwarded_bytes = Some(0);
+        if over {
+            // What was appended before is applied: no body waits to be enqueued but in the last two files.
+            let ready = self.commit_all()?;
+            let moved = if ready { self.move_out(self.log.oldest_file()) } else { Ok(None) };
+            forwarded_bytes = moved.or_else(|error| self.without_room(error, None))?;
+        }
+        let Some(forwarded_bytes) = forwarded_bytes else {
+            // Nothing could be moved for want of room. What nobody needs any more makes some.
+            if self.has_waste() {
+                self.checkpoint(false)?;
+            }
+            return Ok(false);
+        };
+        if thinning {
+            self.thin()?;
+        }
+        self.checkpoint(false)?;
+        let after = self.log.files_in_use().len();
+        if over && forwarded_bytes * 2 > self.options.journal_file_bytes {
+            keeper.files_max = keeper.files_max.max(after + after / 2);
+        } else if over {
+            keeper.files_max = keeper.files_max.saturating_sub(1).max(floor(&self.options));
+        }
+        Ok(true)
+    }
+
+    /// Want of room is no failure: the next round tries again.
+    fn without_room<T>(&self, error: Error, instead: T) -> Result<T, Error> {
+        if !error.is_no_room() {
+            return Err(error);
+        }
+        tracing::warn!(%error, "no room on the disk to clear up");
+        self.space.set_low();
+        Ok(instead)
+    }
+
+    /// Whether a checkpoint would let files go.
+    fn has_waste(&self) -> bool {
+        let (dead, lowest) = {
+            let core = self.core.lock();
+            (core.state.dead_segments.len(), core.state.lowest_position().unwrap_or(core.tail.position))
+        };
+        dead > 0 || self.log.file_of(lowest) > self.log.oldest_file()
+    }
+
+    /// Removes segments that no checkpoint names any more.
+    fn bury(&self, dead: &[u64]) -> Result<(), Error> {
+        for &id in dead {
+            match self.disk.remove(&segment::path(id)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", segment::path(id))(error));
+                }
+                _ => {}
+            }
+        }
+        self.pager.forget(dead);
+        self.core.lock().state.dead_segments.retain(|id| !dead.contains(id));
+        Ok(())
+    }
+
+    /// The id of a new segment.
+    fn new_segment(&self) -> Result<segment::SegmentWriter, Error> {
+        let id = {
+            let mut core = self.core.lock();
+            let id = core.state.next_segment_id;
+            core.state.next_segment_id += 1;
+            id
+        };
+        segment::SegmentWriter::create(&self.disk, &self.space, id)
+    }
+
+    /// Takes back a segment that the state does not know of yet.
+    fn discard(&self, segment: &segment::SegmentWriter) {
+        // Should this fail, the next start removes it.
+        let _ = self.disk.remove(&segment::path(segment.id()));
+    }
+
+    fn sync_segment_names(&self) -> Result<(), Error> {
+        self.disk.sync_dir(segment::DIR).map_err(Error::io("sync", segment::DIR))
+    }
+}

@@ -1,0 +1,149 @@
+//! The threads of a store, each of which only calls its steps.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::Error;
+use crate::limits::{KEEPER_PAUSE_MS, PAGERS};
+use crate::store::Store;
+
+/// How long the committer's thread sleeps when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The threads of a store that is running.
+#[derive(Debug)]
+#[must_use = "stop() ends them in order"]
+pub struct Threads {
+    store: Arc<Store>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stopping: AtomicBool,
+    pause: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Shared {
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+impl Store {
+    /// Starts the threads: one commits, one keeps, two read messages back, one writes large bodies.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(self: &Arc<Self>) -> io::Result<Threads> {
+        let mut threads =
+            Threads { store: Arc::clone(self), shared: Arc::default(), threads: Vec::with_capacity(3 + PAGERS) };
+        threads.spawn("store-commit", |store, shared| {
+            while !shared.is_stopping() && !store.has_failed() {
+                store.work(IDLE)?;
+            }
+            Ok(())
+        })?;
+        threads.spawn("store-keep", |store, shared| {
+            while !shared.is_stopping() && !store.has_failed() {
+                store.tend()?;
+                let mut pause = shared.pause.lock();
+                if !shared.is_stopping() {
+                    shared.woken.wait_for(&mut pause, Duration::from_millis(KEEPER_PAUSE_MS));
+                }
+            }
+            Ok(())
+        })?;
+        for _ in 0..PAGERS {
+            threads.spawn("store-page", |store, shared| {
+                while let Some(wanted) = store.pager.wait() {
+                    store.serve(wanted, &shared.stopping)?;
+                }
+                Ok(())
+            })?;
+        }
+        threads.spawn("store-blobs", |store, _| {
+            store.blobs.run();
+            Ok(())
+        })?;
+        Ok(threads)
+    }
+
+    /// What the keeper's thread does each time it wakes: sees to a spare journal file, and keeps while there is something to.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub fn tend(&self) -> Result<(), Error> {
+        self.log.prepare_spare()?;
+        // Blobs that were let go wait for a commit to pass; it may be that none comes.
+        if self.blobs.wants_sweep() {
+            self.commit()?;
+        }
+        while self.keep()? {}
+        Ok(())
+    }
+}
+
+impl Threads {
+    /// Commits what was appended, writes a checkpoint that says that nothing follows, and ends the threads. Nothing may be
+    /// appended any more.
+    ///
+    /// # Errors
+    /// When the disk has failed. Without room on it, all that is missing is the checkpoint.
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.store.blobs.stop();
+        self.end();
+        let committed = self.store.commit_all()?;
+        match self.store.checkpoint(committed) {
+            Err(error) if error.is_no_room() => {
+                tracing::warn!(%error, "no room for a checkpoint: the next start takes longer");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn end(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.store.log.nudge();
+        self.store.pager.stop();
+        self.store.blobs.stop();
+        self.store.wake_waiting();
+        {
+            let _pause = self.shared.pause.lock();
+            self.shared.woken.notify_all();
+        }
+        for thread in self.threads.drain(..) {
+            // It panicked: that was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the threads of the store start here")]
+    fn spawn(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&Store, &Shared) -> Result<(), Error> + Send + 'static,
+    ) -> io::Result<()> {
+        let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.shared));
+        self.threads.push(Builder::new().name(name.into()).spawn(move || {
+            if let Err(error) = work(&store, &shared) {
+                store.fail(&error);
+            }
+        })?);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
