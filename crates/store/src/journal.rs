@@ -43,6 +43,19 @@ pub use self::read::{BodyReader, BodyRef, StoredBody};
 pub use self::replay::{Cut, Replayed, Skipped, replay};
 pub use self::room::Room;
 
+/// The directory of the journal's files.
+#[cfg(any(test, feature = "sim"))]
+pub(crate) const DIR: &str = files::DIR;
+
+/// The first block of a journal, with any payload.
+#[cfg(any(test, feature = "sim"))]
+pub(crate) fn sealed_block(payload: &[u8], journal_file_bytes: u64) -> Vec<u8> {
+    let mut block = vec![0; block::HEADER_BYTES];
+    block.extend_from_slice(payload);
+    block::seal(&mut block, 1, journal_file_bytes, 0, 0);
+    block
+}
+
 /// Where the next block goes, and what it follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {

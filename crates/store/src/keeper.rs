@@ -9,10 +9,10 @@ mod thin;
 
 use crate::checkpoint;
 use crate::error::Error;
-use crate::limits::{SEGMENTS_DEAD_MAX, SETTLED_BEFORE_THINNING};
+use crate::limits::{GONE_PART, SEGMENTS_DEAD_MAX, SETTLED_BEFORE_THINNING};
 use crate::options::Options;
 use crate::segment;
-use crate::store::Store;
+use crate::store::{Status, Store};
 
 /// What the keeper remembers from one round to the next.
 #[derive(Debug)]
@@ -20,11 +20,15 @@ pub(crate) struct Keeper {
     /// With more files in use than this, a round is due. It grows while most of what is in the files is alive and would only
     /// be copied from one to the next.
     files_max: usize,
+    /// What there was after the last round that wrote a checkpoint: the more there is, the more goes before the next is worth
+    /// its cost.
+    segments: usize,
+    messages: u64,
 }
 
 impl Keeper {
     pub(crate) fn new(options: &Options) -> Self {
-        Self { files_max: floor(options) }
+        Self { files_max: floor(options), segments: 0, messages: 0 }
     }
 }
 
@@ -46,10 +50,14 @@ impl Store {
             let core = self.core.lock();
             (core.state.dead_segments.len(), core.state.settled_in_segments)
         };
-        let thinning = settled >= SETTLED_BEFORE_THINNING;
-        let dead_max = if self.disk_low() { 1 } else { SEGMENTS_DEAD_MAX };
-        if !over && !thinning && dead < dead_max {
-            return Ok(false);
+        let thinning = settled >= SETTLED_BEFORE_THINNING.max(keeper.messages / GONE_PART as u64);
+        let dead_max = if self.disk_low() { 1 } else { SEGMENTS_DEAD_MAX.max(keeper.segments / GONE_PART) };
+        let burying = dead >= dead_max;
+        if !over && !burying {
+            // Without anything to rewrite there is nothing to tell a checkpoint.
+            if !thinning || !self.has_thin() {
+                return Ok(false);
+            }
         }
         self.round(&mut keeper, over, thinning).or_else(|error| self.without_room(error, false))
     }
@@ -80,6 +88,7 @@ impl Store {
 
     fn round(&self, keeper: &mut Keeper, over: bool, thinning: bool) -> Result<bool, Error> {
         let mut forwarded_bytes = Some(0);
+        let before = self.log.files_in_use().len();
         if over {
             // What was appended before is applied: no body waits to be enqueued but in the last two files.
             let ready = self.commit_all()?;
@@ -97,9 +106,15 @@ impl Store {
             self.thin()?;
         }
         self.checkpoint(false)?;
+        let Status { segments, messages, .. } = self.status();
+        (keeper.segments, keeper.messages) = (segments, messages);
         let after = self.log.files_in_use().len();
         if over && forwarded_bytes * 2 > self.options.journal_file_bytes {
             keeper.files_max = keeper.files_max.max(after + after / 2);
+        } else if over && after >= before {
+            // A round that frees no file would be due again at once, for ever: blocks are padded to more than they hold, or
+            // publishers are faster. The next is due when there is one more.
+            keeper.files_max = keeper.files_max.max(after);
         } else if over {
             keeper.files_max = keeper.files_max.saturating_sub(1).max(floor(&self.options));
         }

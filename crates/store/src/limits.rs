@@ -88,11 +88,14 @@ pub const SEGMENT_POINT_BYTES: u64 = 512 * 1024;
 /// A segment that has less than one of so many messages left is rewritten.
 pub const SEGMENT_THIN_PART: u64 = 4;
 
-/// With so many segments to be removed, a checkpoint is written.
+/// With so many segments to be removed, and no fewer than one of `GONE_PART`, a checkpoint is written.
 pub const SEGMENTS_DEAD_MAX: usize = 8;
 
-/// Segments are looked through for thin ones after so many messages went.
+/// Segments are looked through for thin ones after so many messages went, and no fewer than one of `GONE_PART`.
 pub const SETTLED_BEFORE_THINNING: u64 = 4096;
+
+/// The part of what a store holds that has to go before the keeper clears up after it.
+pub const GONE_PART: usize = 16;
 
 /// Queues looked at under one hold of the state's lock by the keeper.
 pub const KEEPER_QUEUES_MAX: usize = 1024;

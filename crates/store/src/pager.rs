@@ -14,7 +14,7 @@ use crate::journal::BodyReader;
 use crate::limits::PAGE_ATTEMPTS_MAX;
 use crate::record::Payload;
 use crate::segment::{self, Points, SegmentReader};
-use crate::state::{Entry, Place};
+use crate::state::{Entry, Place, Segment};
 use crate::store::Store;
 
 /// Who waits for messages, and what was learned while reading segments.
@@ -80,7 +80,8 @@ impl Waiter for Hurry {
 
 /// A page that is being read.
 struct Reading {
-    found: BTreeMap<u64, (Place, Loaded)>,
+    /// In order.
+    found: Vec<(Place, Loaded)>,
     bytes_left: u64,
     /// The first message that did not fit.
     full_at: Option<u64>,
@@ -133,7 +134,7 @@ impl Store {
 
     /// Reads what was planned, in order, until the page is full.
     fn read_planned(&self, queue: QueueId, plan: &[Entry], bytes_max: usize) -> Result<Reading, Error> {
-        let mut reading = Reading { found: BTreeMap::new(), bytes_left: bytes_max as u64, full_at: None, moved: false };
+        let mut reading = Reading { found: Vec::new(), bytes_left: bytes_max as u64, full_at: None, moved: false };
         let mut bodies = BodyReader::new(&self.log);
         for run in plan.chunk_by(|a, b| segment_of(a) == segment_of(b)) {
             if reading.full_at.is_some() || reading.moved {
@@ -224,7 +225,7 @@ impl Store {
             Ok((arrived_ms, message)) => {
                 reading.bytes_left = reading.bytes_left.saturating_sub(bytes);
                 let Entry { seq, transient, deliveries, place } = *entry;
-                reading.found.insert(seq, (place, Loaded { seq, deliveries, transient, arrived_ms, message }));
+                reading.found.push((place, Loaded { seq, deliveries, transient, arrived_ms, message }));
             }
             Err(error) => tracing::error!(%error, seq = entry.seq, place = ?entry.place, "message is damaged: skipped"),
         }
@@ -238,17 +239,26 @@ impl Store {
 
     /// The messages that still lie where they were read, or nothing when some lie elsewhere by now. Those that are gone are
     /// left out.
-    fn still_there(&self, queue: QueueId, found: BTreeMap<u64, (Place, Loaded)>, moved: bool) -> Option<Vec<Loaded>> {
+    fn still_there(&self, queue: QueueId, found: Vec<(Place, Loaded)>, moved: bool) -> Option<Vec<Loaded>> {
         let core = self.core.lock();
         let Some(state) = core.state.queues.get(&queue) else { return Some(Vec::new()) };
         if moved {
             return None;
         }
         let mut messages = Vec::with_capacity(found.len());
-        for (seq, (place, loaded)) in found {
-            if state.lies_at(seq, place) {
+        // Neighbours lie in one segment most often.
+        let mut segment: Option<&Segment> = None;
+        for (place, loaded) in found {
+            let lies_there = match place {
+                Place::Segment { id, .. } => {
+                    segment = segment.filter(|segment| segment.id == id).or_else(|| state.segment(id));
+                    segment.is_some_and(|segment| segment.holds(loaded.seq))
+                }
+                Place::Journal(_) => state.lies_at(loaded.seq, place),
+            };
+            if lies_there {
                 messages.push(loaded);
-            } else if state.holds(seq) {
+            } else if state.holds(loaded.seq) {
                 return None;
             }
         }

@@ -169,6 +169,6 @@ pub enum DecodeError {
     #[error("the body does not have its checksum")]
     Checksum,
     /// The body's blob is not there.
-    #[error("blob {0} is not there, or does not have its length")]
+    #[error("blobs/{0:016x}.blob is not there, or does not have its length")]
     Blob(u64),
 }

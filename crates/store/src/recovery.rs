@@ -66,18 +66,24 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
 }
 
 /// What messages refer to must be there.
-pub(crate) fn check_journal(state: &State, log: &Log, options: &Options) -> Result<(), Error> {
+pub(crate) fn check_journal(state: &State, log: &Log, tail: Tail, options: &Options) -> Result<(), Error> {
     let Some(lowest) = state.lowest_position() else { return Ok(()) };
-    let (file, oldest) = (log.file_of(lowest), log.oldest_file());
-    if file >= oldest || options.recover {
-        return Ok(());
+    let (first, files) = (log.file_of(lowest), log.files_in_use());
+    let last = log.file_of(tail.position.saturating_sub(1).max(lowest));
+    for file in (first..=last).filter(|file| !files.contains(file)) {
+        let path = format!("{JOURNAL_DIR}/{file:010}.log");
+        if options.recover {
+            tracing::error!(file = path, "journal file is not there: the messages that lay in it are lost");
+            continue;
+        }
+        return Err(Error::Corrupt {
+            path,
+            offset: 0,
+            what: "the file is not there, and messages lie in it or before it".into(),
+            remedy: "With --recover the broker starts without those".into(),
+        });
     }
-    Err(Error::Corrupt {
-        path: format!("{JOURNAL_DIR}/{file:010}.log"),
-        offset: 0,
-        what: "the file is not there, and messages lie in it".into(),
-        remedy: "With --recover the broker starts without them".into(),
-    })
+    Ok(())
 }
 
 /// Where a journal begins that no checkpoint knows of.

@@ -10,6 +10,7 @@
 mod content;
 mod fault;
 mod file;
+pub mod fuzz;
 mod limits;
 mod names;
 mod random;
@@ -205,11 +206,9 @@ impl State {
         let mut used_bytes = 0;
         for (_, id) in names.files() {
             let Some(inode) = self.inodes.get(&id) else { continue };
-            // A lost rename and a kept one may leave two names of one file.
-            let image = inodes
-                .entry(id)
-                .or_insert_with(|| Arc::new(Inode::durable(content_of(inode, &self.zeros))));
-            used_bytes += image.seen.allocated_bytes();
+            let content = content_of(inode, &self.zeros);
+            used_bytes += content.allocated_bytes();
+            inodes.insert(id, Arc::new(Inode::durable(content)));
         }
         SimDisk::of(State {
             inodes,

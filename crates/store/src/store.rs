@@ -78,7 +78,7 @@ impl Store {
             Blobs::open(Arc::clone(&disk), &options, epoch, &references, Arc::clone(&space), Arc::clone(&room))?;
         let syncer = Arc::new(blobs.clone());
         let log = Log::open(Arc::clone(&disk), &options, tail, syncer, Arc::clone(&space), Arc::clone(&room))?;
-        recovery::check_journal(&state, &log, &options)?;
+        recovery::check_journal(&state, &log, tail, &options)?;
         log.append_started();
         let restored = state.restored();
         let store = Arc::new(Self {

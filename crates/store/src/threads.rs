@@ -76,6 +76,22 @@ impl Store {
         Ok(threads)
     }
 
+    /// Ends in order: commits what was appended, and writes a checkpoint that says that nothing follows. Nothing may be appended
+    /// any more.
+    ///
+    /// # Errors
+    /// When the disk has failed. Without room on it, all that is missing is the checkpoint.
+    pub fn close(&self) -> Result<(), Error> {
+        let committed = self.commit_all()?;
+        match self.checkpoint(committed) {
+            Err(error) if error.is_no_room() => {
+                tracing::warn!(%error, "no room for a checkpoint: the next start takes longer");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
     /// What the keeper's thread does each time it wakes: sees to a spare journal file, and keeps while there is something to.
     ///
     /// # Errors
@@ -100,14 +116,7 @@ impl Threads {
     pub fn stop(mut self) -> Result<(), Error> {
         self.store.blobs.stop();
         self.end();
-        let committed = self.store.commit_all()?;
-        match self.store.checkpoint(committed) {
-            Err(error) if error.is_no_room() => {
-                tracing::warn!(%error, "no room for a checkpoint: the next start takes longer");
-                Ok(())
-            }
-            result => result,
-        }
+        self.store.close()
     }
 
     fn end(&mut self) {

@@ -27,6 +27,9 @@ const THREADS: usize = 2;
 /// Lives of one store in a run.
 const LIVES: u64 = 3;
 
+/// Of what the store logged, so much is told with a failure.
+const LOG_LINES: usize = 12;
+
 /// A disk as it was left, and what may be found on it.
 struct Shot {
     image: SimDisk,
@@ -92,7 +95,11 @@ impl Drop for Tell {
 
 fn run_or_tell(seed: u64) -> u64 {
     let _tell = Tell(seed);
-    run(seed).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+    support::log::collect(|| run(seed)).unwrap_or_else(|error| {
+        let log = support::log::take();
+        let last = log.iter().rev().take(LOG_LINES).rev();
+        panic!("seed {seed}: {error}\nlogged last: {:#?}", last.collect::<Vec<_>>())
+    })
 }
 
 /// The crash points of some lives of one store.

@@ -19,6 +19,22 @@ struct Plan {
 }
 
 impl Store {
+    /// Whether a segment is thin. Until so much went again as a round is due for, the answer stands.
+    pub(super) fn has_thin(&self) -> bool {
+        let mut after = None;
+        loop {
+            let (plans, last) = self.plan_thinning(after);
+            if !plans.is_empty() {
+                return true;
+            }
+            if last.is_none() {
+                self.core.lock().state.settled_in_segments = 0;
+                return false;
+            }
+            after = last;
+        }
+    }
+
     pub(super) fn thin(&self) -> Result<(), Error> {
         self.core.lock().state.settled_in_segments = 0;
         let mut after = None;

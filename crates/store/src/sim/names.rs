@@ -47,10 +47,9 @@ impl Change {
             Self::Named { path, inode } => {
                 names.insert(Arc::clone(path), *inode);
             }
-            Self::Renamed { from, to, inode } => {
-                if names.get(from) == Some(inode) {
-                    names.remove(from);
-                }
+            Self::Renamed { to, inode, .. } => {
+                // No file system makes two names of one, whatever it lost before.
+                names.retain(|_, named| named != inode);
                 names.insert(Arc::clone(to), *inode);
             }
             Self::Removed { path, inode } => {

@@ -37,7 +37,7 @@ impl Segment {
         self.first <= range.last && range.first <= self.last
     }
 
-    fn holds(&self, seq: u64) -> bool {
+    pub(crate) fn holds(&self, seq: u64) -> bool {
         self.first <= seq && seq <= self.last && self.live.contains(seq)
     }
 }
@@ -100,6 +100,15 @@ pub(crate) struct QueueState {
     pub(crate) returned: BTreeMap<u64, u32>,
     /// Blobs of messages that have one.
     pub(crate) blobs: BTreeMap<u64, u64>,
+}
+
+/// Sorts what was found and keeps the first `count_max`; when there are so many, the last one's position.
+fn first_few(found: &mut Vec<(u64, Place)>, count_max: usize) -> Option<u64> {
+    if !found.is_sorted_by_key(|&(seq, _)| seq) {
+        found.sort_unstable_by_key(|&(seq, _)| seq);
+    }
+    found.truncate(count_max);
+    if found.len() == count_max { found.last().map(|&(seq, _)| seq) } else { None }
 }
 
 /// What a settling left over for others to deal with.
@@ -248,26 +257,24 @@ impl QueueState {
 
     /// What is known of the first `count_max` messages in the range.
     pub(crate) fn entries(&self, range: SeqRange, count_max: usize) -> Vec<Entry> {
-        let mut found: Vec<(u64, Place)> = self
-            .journal
-            .iter_from(range.first)
-            .take_while(|&(seq, _)| seq <= range.last)
-            .take(count_max)
-            .map(|(seq, at)| (seq, Place::Journal(at)))
-            .collect();
-        for segment in self.segments.iter().filter(|segment| segment.meets(range)) {
+        let mut found: Vec<(u64, Place)> = Vec::new();
+        // Segments rarely overlap: a page is mostly found in the first one or two.
+        let mut last = range.last;
+        let mut segments: Vec<&Segment> = self.segments.iter().filter(|segment| segment.meets(range)).collect();
+        segments.sort_unstable_by_key(|segment| segment.first);
+        for segment in segments {
+            if segment.first > last {
+                break;
+            }
             let mut live = segment.live.iter();
             live.advance_to(range.first);
             let place = Place::Segment { id: segment.id, len_bytes: segment.len_bytes };
-            found.extend(live.take_while(|&seq| seq <= range.last).take(count_max).map(|seq| (seq, place)));
-            // Segments rarely overlap: what lies behind the page is dropped before it piles up.
-            if found.len() >= 2 * count_max {
-                found.sort_unstable_by_key(|&(seq, _)| seq);
-                found.truncate(count_max);
-            }
+            found.extend(live.take_while(|&seq| seq <= last).take(count_max).map(|seq| (seq, place)));
+            last = first_few(&mut found, count_max).unwrap_or(last);
         }
-        found.sort_unstable_by_key(|&(seq, _)| seq);
-        found.truncate(count_max);
+        let in_journal = self.journal.iter_from(range.first).take_while(|&(seq, _)| seq <= last).take(count_max);
+        found.extend(in_journal.map(|(seq, at)| (seq, Place::Journal(at))));
+        first_few(&mut found, count_max);
         found.into_iter().map(|(seq, place)| self.entry(seq, place)).collect()
     }
 
@@ -275,8 +282,13 @@ impl QueueState {
     pub(crate) fn lies_at(&self, seq: u64, place: Place) -> bool {
         match place {
             Place::Journal(at) => self.journal.get(seq) == Some(at),
-            Place::Segment { id, .. } => self.segments.iter().any(|segment| segment.id == id && segment.holds(seq)),
+            Place::Segment { id, .. } => self.segment(id).is_some_and(|segment| segment.holds(seq)),
         }
+    }
+
+    /// A segment by its id.
+    pub(crate) fn segment(&self, id: u64) -> Option<&Segment> {
+        self.segments.iter().find(|segment| segment.id == id)
     }
 
     /// Whether the message is there.

@@ -54,7 +54,7 @@ impl Content {
     pub fn settle(&mut self, id: u64, seqs: &[u64]) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let queue = Arc::make_mut(queue);
-        seqs.iter().for_each(|seq| drop(queue.messages.remove(seq)));
+        queue.messages.retain(|seq, _| !seqs.contains(seq));
         self.forget_empty(id);
     }
 

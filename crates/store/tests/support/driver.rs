@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use leveret_engine::journal::{BindingRecord, Blob, BlobStore as _, BodyAt, Journal as _, Record, SeqRange};
+use leveret_engine::journal::{BindingRecord, Blob, BodyAt, Journal as _, Record, SeqRange};
 use leveret_engine::message::Parts;
 use leveret_engine::names::QueueId;
 use leveret_store::sim::{Random, SimDisk};
@@ -445,8 +445,7 @@ impl Driver {
             1 => disk.crash_image(random.next()),
             _ => {
                 drop(held);
-                let threads = store.start().map_err(|error| format!("start: {error}"))?;
-                threads.stop().map_err(|error| format!("stop: {error}"))?;
+                store.close().map_err(|error| format!("close: {error}"))?;
                 possible.durable = u64::MAX;
                 disk.crash_image(random.next())
             }

@@ -4,6 +4,7 @@
 pub mod content;
 pub mod driver;
 pub mod inspect;
+pub mod log;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
