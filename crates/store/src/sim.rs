@@ -43,7 +43,6 @@ struct Shared {
     hook: RwLock<Option<Hook>>,
 }
 
-#[derive(Clone)]
 struct State {
     inodes: BTreeMap<InodeId, Arc<Inode>>,
     names: Names,
@@ -175,11 +174,7 @@ impl SimDisk {
     }
 
     /// Carries out one operation, which may fail, and tells the hook of it.
-    fn operate<T>(
-        &self,
-        operation: Operation,
-        work: impl FnOnce(&mut State, bool) -> io::Result<T>,
-    ) -> io::Result<T> {
+    fn operate<T>(&self, operation: Operation, work: impl FnOnce(&mut State, bool) -> io::Result<T>) -> io::Result<T> {
         let result = {
             let mut state = self.0.state.lock();
             state.operations += 1;

@@ -3,6 +3,7 @@
 //! `cargo test -p leveret-store --test crash` takes some thousand crash points. The full run takes 100,000:
 //! `cargo test --release -p leveret-store --test crash -- --ignored`, or as many as `LEVERET_CRASH_POINTS` says. A failure
 //! prints its seed: `LEVERET_CRASH_SEED` runs that one alone, and a line in `tests/seeds/crash.txt` keeps it for good.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "where they panic, the test fails")]
 
 mod support;
 
@@ -110,7 +111,7 @@ fn run(seed: u64) -> Result<u64, String> {
     let first = start();
     let possible = Possible { steps: vec![first], durable: 0 };
     points += crash_while_opening(&SimDisk::new(), &options, &possible, &mut random, 64)?;
-    let mut driver = Driver::new(SimDisk::new(), options, Random::new(random.next()))?;
+    let mut driver = Driver::new(SimDisk::new(), options, Random::new(random.number()))?;
     for _ in 0..LIVES {
         points += live(&mut driver, &mut random)?;
         driver = driver.restart()?;
@@ -124,7 +125,7 @@ fn run(seed: u64) -> Result<u64, String> {
 fn live(driver: &mut Driver, random: &mut Random) -> Result<u64, String> {
     let shots = Arc::new(Mutex::new(Vec::new()));
     let (store, taken) = (Arc::downgrade(&driver.store), Arc::clone(&shots));
-    let seeds = AtomicU64::new(random.next());
+    let seeds = AtomicU64::new(random.number());
     driver.disk.set_hook(Some(Arc::new(move |disk, _| {
         let Some(store) = store.upgrade() else { return };
         let image = disk.crash_image(seeds.fetch_add(1, Ordering::Relaxed));
@@ -150,14 +151,14 @@ fn verify(driver: &Driver, shot: Shot, random: &mut Random) -> Result<u64, Strin
     if random.chance(1, 16) {
         points += crash_while_opening(&shot.image, options, &possible, random, 6)?;
     }
-    let mut after = Driver::open(shot.image, options.clone(), Random::new(random.next()), &possible)
+    let mut after = Driver::open(shot.image, options.clone(), Random::new(random.number()), &possible)
         .map_err(|(error, _)| format!("after a crash: {error}"))?;
     if random.chance(1, 4) {
         for _ in 0..6 {
             after.act().map_err(|error| format!("going on after a crash: {error}"))?;
         }
-        let (possible, image) = (after.possible(), after.disk.crash_image(random.next()));
-        Driver::open(image, options.clone(), Random::new(random.next()), &possible)
+        let (possible, image) = (after.possible(), after.disk.crash_image(random.number()));
+        Driver::open(image, options.clone(), Random::new(random.number()), &possible)
             .map_err(|(error, _)| format!("after a crash after a crash: {error}"))?;
         points += 1;
     }
@@ -174,7 +175,7 @@ fn crash_while_opening(
 ) -> Result<u64, String> {
     let disk = disk.process_kill_image();
     let images = Arc::new(Mutex::new(Vec::new()));
-    let (taken, seeds) = (Arc::clone(&images), AtomicU64::new(random.next()));
+    let (taken, seeds) = (Arc::clone(&images), AtomicU64::new(random.number()));
     disk.set_hook(Some(Arc::new(move |disk, _| {
         let seed = seeds.fetch_add(1, Ordering::Relaxed);
         let mut taken = taken.lock().unwrap();
@@ -189,7 +190,7 @@ fn crash_while_opening(
     let images = std::mem::take(&mut *images.lock().unwrap());
     let points = images.len() as u64;
     for image in images {
-        Driver::open(image, options.clone(), Random::new(random.next()), possible)
+        Driver::open(image, options.clone(), Random::new(random.number()), possible)
             .map_err(|(error, _)| format!("after a crash while it was opened: {error}"))?;
     }
     Ok(points)

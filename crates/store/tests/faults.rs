@@ -1,4 +1,5 @@
 //! Each sync that fails, each allocation without room, a disk that is full: nothing is lost, and nothing is said that is not so.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "where they panic, the test fails")]
 
 mod support;
 

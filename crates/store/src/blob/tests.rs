@@ -33,7 +33,7 @@ fn bench() -> Bench {
 
 fn body(len: usize) -> Vec<u8> {
     let mut random = Random::new(len as u64);
-    (0..len).map(|_| random.next().to_le_bytes()[0]).collect()
+    (0..len).map(|_| random.number().to_le_bytes()[0]).collect()
 }
 
 fn store(blobs: &Blobs, body: &[u8], piece: usize) -> Blob {

@@ -167,8 +167,11 @@ impl Files {
         match made {
             Err(error) if is_no_room(&error) => {
                 self.space.set_low();
-                self.disk.remove(UNFINISHED).map_err(Error::io("remove", UNFINISHED))?;
-                return Ok(false);
+                return match self.disk.remove(UNFINISHED) {
+                    // There was not even room for its name.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+                    removed => removed.map(|()| false).map_err(Error::io("remove", UNFINISHED)),
+                };
             }
             made => made.map_err(Error::io("write", UNFINISHED))?,
         }

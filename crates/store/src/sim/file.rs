@@ -120,7 +120,7 @@ fn keep_sectors(content: &mut Content, offset: u64, data: &[u8], kept_of_16: u64
             let cut = at + random.below(stop - at);
             content.write_at(at, part(at, cut));
         } else if kept_of_16 > 0 && random.chance(1, 16) {
-            let garbage: Vec<u8> = (at..stop).map(|_| random.next().to_le_bytes()[0]).collect();
+            let garbage: Vec<u8> = (at..stop).map(|_| random.number().to_le_bytes()[0]).collect();
             content.write_at(at, &garbage);
         }
         at = stop;

@@ -63,8 +63,9 @@ fn names_need_a_sync_of_their_directory() {
     disk.sync_dir("").unwrap();
     write(&disk, "new", 0, b"new").sync_data().unwrap();
     disk.rename("new", "old").unwrap();
-    let found: std::collections::BTreeSet<_> =
-        (0..200).map(|seed| (disk.crash_image(seed).files(), disk.crash_image(seed).contents("old").unwrap())).collect();
+    let found: std::collections::BTreeSet<_> = (0..200)
+        .map(|seed| (disk.crash_image(seed).files(), disk.crash_image(seed).contents("old").unwrap()))
+        .collect();
     assert!(found.contains(&(vec!["old".to_owned()], b"old".to_vec())));
     assert!(found.contains(&(vec!["old".to_owned()], b"new".to_vec())));
     assert!(found.contains(&(vec!["new".to_owned(), "old".to_owned()], b"old".to_vec())));

@@ -133,7 +133,7 @@ impl Model {
                 }
                 self.log(&Record::Delivered { queue: QueueId(queue), last });
             }
-            Step::ToSegment { queue, count, settled, open } => self.to_segment(queue, count, settled, open),
+            Step::ToSegment { queue, count, settled, open } => self.fill_segment(queue, count, settled, open),
             Step::Rewrite { queue } => self.rewrite(queue),
             Step::Forward { queue } => self.forward(queue),
             Step::Deleted { queue } => {
@@ -178,7 +178,7 @@ impl Model {
         }
     }
 
-    fn to_segment(&mut self, queue: u64, count: usize, settled: u64, open: bool) {
+    fn fill_segment(&mut self, queue: u64, count: usize, settled: u64, open: bool) {
         let Some(state) = self.state.queues.get(&QueueId(queue)) else { return };
         let moved: Vec<_> = state.journal.iter_from(0).take(count).collect();
         let Some(&(first, _)) = moved.first() else { return };

@@ -124,7 +124,7 @@ pub fn body_of(id: u64, len: u64) -> Vec<u8> {
     let mut random = leveret_store::sim::Random::new(id);
     let mut body = Vec::with_capacity(len as usize + 8);
     while (body.len() as u64) < len {
-        body.extend_from_slice(&random.next().to_le_bytes());
+        body.extend_from_slice(&random.number().to_le_bytes());
     }
     body.truncate(len as usize);
     body

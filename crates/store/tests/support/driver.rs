@@ -7,9 +7,9 @@ use bytes::Bytes;
 use leveret_engine::journal::{BindingRecord, Blob, BodyAt, Journal as _, Record, SeqRange};
 use leveret_engine::message::Parts;
 use leveret_engine::names::QueueId;
+use leveret_store::options::Options;
 use leveret_store::sim::{Random, SimDisk};
 use leveret_store::{Error, Store};
-use leveret_store::options::Options;
 
 use super::content::{Content, Msg, body_of, key_of, properties_of};
 use super::inspect::{arguments, content_of, messages_of};
@@ -103,7 +103,7 @@ impl Driver {
         if blobs.len() != content.blobs().len() {
             return Err((format!("files {blobs:?} for blobs {:x?}", content.blobs()), None));
         }
-        let next_id = random.next() >> 8;
+        let next_id = random.number() >> 8;
         let next_seq = content.queues.iter().map(|(&id, queue)| (id, queue.last_seq + 1)).collect();
         Ok(Self {
             disk,
@@ -302,14 +302,7 @@ impl Driver {
         at
     }
 
-    fn enqueue(
-        &mut self,
-        queue: u64,
-        messages: &[(u64, u64)],
-        blobs: &[Option<Blob>],
-        at: &[BodyAt],
-        transient: bool,
-    ) {
+    fn enqueue(&mut self, queue: u64, messages: &[(u64, u64)], blobs: &[Option<Blob>], at: &[BodyAt], transient: bool) {
         let next_seq = self.next_seq.entry(queue).or_insert(1);
         // What is not journaled leaves gaps.
         let first_seq = *next_seq + if self.random.chance(1, 4) { self.random.below(20) } else { 0 };
@@ -349,7 +342,8 @@ impl Driver {
         if all.is_empty() {
             return;
         }
-        let stays: Vec<u64> = queue.messages.iter().filter(|(_, message)| message.transient != transient).map(|(&seq, _)| seq).collect();
+        let stays: Vec<u64> =
+            queue.messages.iter().filter(|(_, message)| message.transient != transient).map(|(&seq, _)| seq).collect();
         let last_seq = queue.last_seq;
         let chosen: Vec<u64> = match self.random.below(4) {
             0 => all,
@@ -442,12 +436,12 @@ impl Driver {
         let mut possible = Possible { steps: history, durable: store.durable().0 };
         let disk = match random.below(3) {
             0 => disk.process_kill_image(),
-            1 => disk.crash_image(random.next()),
+            1 => disk.crash_image(random.number()),
             _ => {
                 drop(held);
                 store.close().map_err(|error| format!("close: {error}"))?;
                 possible.durable = u64::MAX;
-                disk.crash_image(random.next())
+                disk.crash_image(random.number())
             }
         };
         drop(store);
