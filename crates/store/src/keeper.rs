@@ -9,7 +9,7 @@ mod thin;
 
 use crate::checkpoint;
 use crate::error::Error;
-use crate::limits::{GONE_PART, SEGMENTS_DEAD_MAX, SETTLED_BEFORE_THINNING};
+use crate::limits::{GONE_PART, QUIET_LOOKS, SEGMENTS_DEAD_MAX, SETTLED_BEFORE_THINNING};
 use crate::options::Options;
 use crate::segment;
 use crate::store::{Status, Store};
@@ -24,11 +24,14 @@ pub(crate) struct Keeper {
     /// its cost.
     segments: usize,
     messages: u64,
+    /// How far the log reached when it was looked at last, and how often in a row it had not moved.
+    seen: u64,
+    quiet_looks: u32,
 }
 
 impl Keeper {
     pub(crate) fn new(options: &Options) -> Self {
-        Self { files_max: floor(options), segments: 0, messages: 0 }
+        Self { files_max: floor(options), segments: 0, messages: 0, seen: 0, quiet_looks: 0 }
     }
 }
 
@@ -60,6 +63,22 @@ impl Store {
             }
         }
         self.round(&mut keeper, over, thinning).or_else(|error| self.without_room(error, false))
+    }
+
+    /// While nothing goes on, what is left of what went goes too, though it is little.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub(crate) fn keep_when_quiet(&self) -> Result<(), Error> {
+        let mut keeper = self.keeper.lock();
+        let end = self.appended();
+        keeper.quiet_looks = if keeper.seen == end { keeper.quiet_looks.saturating_add(1) } else { 0 };
+        keeper.seen = end;
+        // Once: if there is waste after that too, it cannot be helped.
+        if keeper.quiet_looks != QUIET_LOOKS || !self.has_waste() {
+            return Ok(());
+        }
+        self.checkpoint(false).or_else(|error| self.without_room(error, ()))
     }
 
     /// Writes a checkpoint, and gives back what it does not need. `clean`: nothing will follow.

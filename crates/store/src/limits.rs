@@ -106,6 +106,9 @@ pub const KEEPER_FORWARD_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How often the keeper looks whether there is something for it to do, in milliseconds.
 pub const KEEPER_PAUSE_MS: u64 = 200;
 
+/// The keeper takes the store to be quiet after it found it unchanged so often.
+pub const QUIET_LOOKS: u32 = 5;
+
 /// Threads that read messages back.
 pub const PAGERS: usize = 2;
 

@@ -103,7 +103,7 @@ impl Store {
             self.commit()?;
         }
         while self.keep()? {}
-        Ok(())
+        self.keep_when_quiet()
     }
 }
 
