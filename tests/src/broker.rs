@@ -1,8 +1,8 @@
 //! A broker for the tests: a process of the built binary, or one that is already running somewhere.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -19,6 +19,7 @@ pub const STARTED_PREFIX: &str = "Server startup complete;";
 
 const START_SECONDS_MAX: u64 = 30;
 const STOP_SECONDS_MAX: u64 = 15;
+const LINE_SECONDS_MAX: u64 = 5;
 const OUTPUT_LINES_KEPT: usize = 2_000;
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -29,6 +30,15 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 pub struct Broker {
     target: Target,
     process: Option<Process>,
+}
+
+/// How a broker's process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGTERM: it may put things in order.
+    Term,
+    /// SIGKILL: it may do nothing at all any more.
+    Kill,
 }
 
 /// Where a broker listens and who may log in.
@@ -86,10 +96,21 @@ impl Broker {
         arguments.extend_from_slice(args);
         let mut command = Command::new(binary()?);
         command.args(arguments);
+        Broker::spawn(command)
+    }
+
+    /// Starts a broker of ours by this command, which leaves the port to the system.
+    pub(crate) fn spawn(command: Command) -> Result<Broker> {
         let (mut process, stdout) = Process::spawn(command)?;
         let addr = process.wait_until_started(&stdout)?;
-        let target = Target { addr, user: "guest".to_owned(), password: "guest".to_owned(), vhost: "/".to_owned() };
-        Ok(Broker { target, process: Some(process) })
+        Ok(Broker { target: Target::guest_at(addr), process: Some(process) })
+    }
+
+    /// Starts any broker by this command and waits until clients are welcome at the address it was told.
+    pub(crate) fn spawn_at(command: Command, addr: SocketAddr) -> Result<Broker> {
+        let (mut process, _stdout) = Process::spawn(command)?;
+        process.wait_until_welcome(addr)?;
+        Ok(Broker { target: Target::guest_at(addr), process: Some(process) })
     }
 
     /// The AMQP URI of the broker.
@@ -133,6 +154,15 @@ impl Broker {
         self.process.as_ref().map(Process::output).unwrap_or_default()
     }
 
+    /// Waits for a line of the broker's output: what it logs may be read later than what it prints.
+    pub fn expect_line(&self, what: &str, is_it: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(LINE_SECONDS_MAX);
+        while !self.output().lines().any(&is_it) {
+            assert!(Instant::now() < deadline, "no line that {what}:\n{}", self.output());
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
     /// Sends a signal by its name (`"TERM"`, `"INT"`) without waiting for its effect.
     pub fn signal(&self, name: &str) -> Result<()> {
         let pid = self.pid().context("this broker was not started here")?;
@@ -144,9 +174,29 @@ impl Broker {
         let process = self.process.as_mut().context("this broker was not started here")?;
         process.wait_for_exit(patience)
     }
+
+    /// Ends the process and waits for its end. A stop in peace must be a success.
+    pub fn end(mut self, stop: Stop) {
+        let process = self.process.as_mut().expect("this broker was started here");
+        match stop {
+            Stop::Term => {
+                send_signal(process.child.id(), "TERM").expect("the broker can be signalled");
+                let status = process.wait_for_exit(Duration::from_secs(STOP_SECONDS_MAX)).expect("the broker ends");
+                assert!(status.success(), "{status}\n{}", process.output());
+            }
+            Stop::Kill => {
+                process.child.kill().expect("the broker can be killed");
+                process.wait_for_exit(Duration::from_secs(STOP_SECONDS_MAX)).expect("a killed broker ends");
+            }
+        }
+    }
 }
 
 impl Target {
+    fn guest_at(addr: SocketAddr) -> Target {
+        Target { addr, user: "guest".to_owned(), password: "guest".to_owned(), vhost: "/".to_owned() }
+    }
+
     fn from_url(url: &str) -> Result<Target> {
         let rest =
             url.strip_prefix("amqp://").with_context(|| format!("AMQP_URL {url} does not start with amqp://"))?;
@@ -268,6 +318,19 @@ impl Process {
         }
     }
 
+    /// Tries until somebody who listens there begins a handshake.
+    fn wait_until_welcome(&mut self, addr: SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
+        while !speaks_amqp(addr) {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("ended with {status} before it was up:\n{}", self.output());
+            }
+            ensure!(Instant::now() < deadline, "not up after {START_SECONDS_MAX} s:\n{}", self.output());
+            thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
     fn wait_for_exit(&mut self, patience: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + patience;
         loop {
@@ -335,6 +398,20 @@ impl Drop for Watchdog {
         let _ = self.shell.kill();
         let _ = self.shell.wait();
     }
+}
+
+/// Whether whoever listens there answers a protocol header with a method frame (connection.start).
+fn speaks_amqp(addr: SocketAddr) -> bool {
+    const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+    const METHOD_FRAME: [u8; 1] = [1];
+    let Ok(mut stream) = TcpStream::connect_timeout(&addr, ANSWER_LIMIT) else {
+        return false;
+    };
+    let mut kind = [0];
+    stream.set_read_timeout(Some(ANSWER_LIMIT)).is_ok()
+        && stream.write_all(b"AMQP\x00\x00\x09\x01").is_ok()
+        && stream.read_exact(&mut kind).is_ok()
+        && kind == METHOD_FRAME
 }
 
 /// Sends a signal with the shell's builtin, which every machine has.

@@ -5,7 +5,10 @@
 //! proved.
 
 pub mod broker;
+pub mod disk;
+pub mod home;
 pub mod prelude;
 pub mod raw;
 
 pub use broker::Broker;
+pub use home::Home;

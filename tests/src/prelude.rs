@@ -2,7 +2,8 @@
 
 pub use std::time::{Duration, Instant};
 
-pub use crate::broker::{Broker, peer, skip_without_process};
+pub use crate::broker::{Broker, Stop, peer, skip_without_process};
+pub use crate::home::{Home, seal, skip_without_home};
 pub use crate::raw::channel::Channel;
 pub use crate::raw::connection::Connection;
 pub use crate::raw::ids;

@@ -1,10 +1,13 @@
-//! `cargo xtask bench quick`: the standard short table, ours beside the machine's own limit and maybe a peer.
+//! `cargo xtask bench quick`: the standard short table, ours beside the machine's own limit and maybe a peer. Beside it
+//! `bench store` (what a disk costs) and `bench backlog` (what waiting messages cost).
 //!
 //! The load generator runs as a process of its own: `cargo xtask` is built for debugging, and its CPU time would be mixed
 //! with that of the load.
 
+mod backlog;
 mod page;
 mod server;
+mod store;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +19,10 @@ use serde::Deserialize;
 
 use crate::command;
 use crate::workspace::Workspace;
+pub use backlog::{BacklogArgs, backlog};
 use page::Page;
 use server::Server;
+pub use store::{StoreArgs, store};
 
 /// Load before the measured window of each run.
 const WARMUP_SECONDS: f64 = 0.5;
@@ -155,11 +160,7 @@ impl Candidate {
 
     /// The median over the runs of a case.
     fn median(&self, case: usize, value: impl Fn(&Run) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.runs.get(case).into_iter().flatten().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        if values.len().is_multiple_of(2) { f64::midpoint(at(middle.wrapping_sub(1)), at(middle)) } else { at(middle) }
+        median(self.runs.get(case).into_iter().flatten().map(value).collect())
     }
 
     fn rate(&self, case: usize) -> f64 {
@@ -182,6 +183,27 @@ impl Candidate {
     fn name(&self) -> &str {
         self.runs.iter().flatten().next().map_or("?", |run| &run.broker)
     }
+}
+
+/// The middle of some values, not a number when there are none.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    if values.len().is_multiple_of(2) { f64::midpoint(at(middle.wrapping_sub(1)), at(middle)) } else { at(middle) }
+}
+
+/// A fresh directory of this name for the data of a broker that is measured, on the disk where builds go, and the folder
+/// for the figures.
+fn fresh_directory(workspace: &Workspace, name: &str, chosen: Option<&Path>) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let results = workspace.target.join("bench");
+    let dir = chosen.unwrap_or(&results).join(name);
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    }
+    fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    fs::create_dir_all(&results).with_context(|| results.display().to_string())?;
+    Ok((dir, results))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod peer;
 mod plan;
 mod python;
 mod suite;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Task {
         #[arg(long)]
         peer: bool,
     },
+    /// Kill a broker under load again and again, and look whether it keeps its promises
+    Torture(torture::TortureArgs),
     /// Write the generated code from spec/
     Gen {
         /// Write nothing; fail if what is checked in differs
@@ -66,6 +69,10 @@ enum Task {
 enum BenchKind {
     /// A few minutes: messages per second and broker CPU per message, written to docs/
     Quick(bench::QuickArgs),
+    /// Some minutes: what the disk can do, and what the broker confirms on it
+    Store(bench::StoreArgs),
+    /// Fill a queue with millions of messages and empty it, and watch the broker's memory
+    Backlog(bench::BacklogArgs),
 }
 
 fn main() -> ExitCode {
@@ -85,7 +92,12 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Test => suite::test(&workspace),
         Task::Interop { clients, peer } => suite::interop(&workspace, clients, *peer),
         Task::Blackbox { peer } => suite::blackbox(&workspace, *peer),
+        Task::Torture(args) => torture::run(&workspace, args),
         Task::Gen { check } => codegen::run(*check),
-        Task::Bench { kind: BenchKind::Quick(args) } => bench::quick(&workspace, args),
+        Task::Bench { kind } => match kind {
+            BenchKind::Quick(args) => bench::quick(&workspace, args),
+            BenchKind::Store(args) => bench::store(&workspace, args),
+            BenchKind::Backlog(args) => bench::backlog(&workspace, args),
+        },
     }
 }

@@ -7,7 +7,7 @@ use crate::command;
 use crate::interop::Client;
 use crate::plan::Plan;
 use crate::workspace::Workspace;
-use crate::{arrows, codegen, deny, pages};
+use crate::{arrows, codegen, deny, pages, torture};
 
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
@@ -32,6 +32,7 @@ pub fn test(workspace: &Workspace) -> anyhow::Result<()> {
         let packages = workspace.libraries().chain(["xtask"]);
         cargo_test(workspace, packages, &["--lib", "--bins", "--tests"])
     });
+    plan.step("crash points of the store", || crash_model(workspace));
     plan.step("documentation tests", || cargo_test(workspace, workspace.libraries(), &["--doc"]));
     if plan.step("build the broker", || broker::build(workspace)) {
         let broker = Broker::Built(workspace.broker_binary());
@@ -39,6 +40,7 @@ pub fn test(workspace: &Workspace) -> anyhow::Result<()> {
     } else {
         let why = "there is no broker to test";
         plan.skip(BLACKBOX, why);
+        plan.skip(TORTURE, why);
         all_clients().for_each(|client| plan.skip(client.step_name(), why));
     }
     deny::steps(&mut plan, workspace);
@@ -64,6 +66,7 @@ pub fn interop(workspace: &Workspace, clients: &[Client], peer: bool) -> anyhow:
 }
 
 const BLACKBOX: &str = "black-box tests";
+const TORTURE: &str = "kill -9 under load";
 
 /// The steps that need no build of the broker's crates.
 fn text_steps(plan: &mut Plan, workspace: &Workspace) {
@@ -78,6 +81,13 @@ fn broker_steps(plan: &mut Plan, workspace: &Workspace, broker: &Broker) {
     for client in all_clients() {
         plan.step(client.step_name(), || client.run(workspace, broker));
     }
+    plan.step(TORTURE, || torture::rounds(workspace, broker, &torture::TortureArgs::short()));
+}
+
+/// The store on a simulated disk that fails at every point. Optimized: there are very many.
+fn crash_model(workspace: &Workspace) -> anyhow::Result<()> {
+    let args = ["test", "--release", "--package", "leveret-store", "--test", "crash", "--", "--include-ignored"];
+    command::run(&mut workspace.cargo(&args))
 }
 
 fn run_blackbox(workspace: &Workspace, broker: &Broker) -> anyhow::Result<()> {

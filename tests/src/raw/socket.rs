@@ -140,6 +140,8 @@ pub fn plain(user: &str, password: &str) -> Vec<u8> {
 pub struct Socket {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// How much of the buffer's beginning was taken as frames; it goes before the next read.
+    taken: usize,
     is_closed: bool,
 }
 
@@ -149,7 +151,7 @@ impl Socket {
         let stream = TcpStream::connect_timeout(&broker.addr(), PATIENCE).expect("the broker accepts connections");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout can be set");
-        Socket { stream, buffer: Vec::new(), is_closed: false }
+        Socket { stream, buffer: Vec::new(), taken: 0, is_closed: false }
     }
 
     /// Connects and goes through the handshake as far as `stage`.
@@ -229,12 +231,28 @@ impl Socket {
                 return Event::Frame(frame);
             }
             if self.is_closed {
-                assert!(self.buffer.is_empty(), "the stream ends inside a frame: {:?}", self.buffer);
+                let rest = self.buffer.get(self.taken..).unwrap_or_default();
+                assert!(rest.is_empty(), "the stream ends inside a frame: {rest:?}");
                 return Event::Closed;
             }
             if !self.fill(deadline) {
                 return Event::Silence;
             }
+        }
+    }
+
+    /// What has come already, without any waiting: a read timeout, however short, lasts some milliseconds.
+    pub fn poll(&mut self) -> Event {
+        if let Some(frame) = self.take_frame() {
+            return Event::Frame(frame);
+        }
+        self.stream.set_nonblocking(true).expect("a socket can be made so");
+        self.read_once();
+        self.stream.set_nonblocking(false).expect("a socket can be made so");
+        match self.take_frame() {
+            Some(frame) => Event::Frame(frame),
+            None if self.is_closed => Event::Closed,
+            None => Event::Silence,
         }
     }
 
@@ -257,6 +275,7 @@ impl Socket {
                 return None;
             }
         }
+        self.buffer.drain(..std::mem::take(&mut self.taken));
         Some(std::mem::take(&mut self.buffer))
     }
 
@@ -297,13 +316,14 @@ impl Socket {
     }
 
     fn take_frame(&mut self) -> Option<Frame> {
-        let mut head = Args::new(self.buffer.get(..FRAME_HEAD_BYTES)?);
+        let bytes = self.buffer.get(self.taken..)?;
+        let mut head = Args::new(bytes.get(..FRAME_HEAD_BYTES)?);
         let (kind, channel, size) = (head.octet(), head.short(), head.long());
         let payload_end = FRAME_HEAD_BYTES + usize::try_from(size).expect("32 bits fit in usize");
-        let payload = self.buffer.get(FRAME_HEAD_BYTES..payload_end)?.to_vec();
-        let end = *self.buffer.get(payload_end)?;
+        let end = *bytes.get(payload_end)?;
         assert_eq!(end, FRAME_END, "the broker sent a frame with a wrong end");
-        self.buffer.drain(..=payload_end);
+        let payload = bytes.get(FRAME_HEAD_BYTES..payload_end)?.to_vec();
+        self.taken += payload_end + 1;
         Some(Frame { kind, channel, payload })
     }
 
@@ -314,10 +334,15 @@ impl Socket {
             return false;
         }
         self.stream.set_read_timeout(Some(left)).expect("a read timeout can be set");
-        let mut piece = vec![0; READ_BYTES];
+        self.read_once()
+    }
+
+    fn read_once(&mut self) -> bool {
+        self.buffer.drain(..std::mem::take(&mut self.taken));
+        let mut piece = [0; READ_BYTES];
         match self.stream.read(&mut piece) {
             Ok(0) => self.is_closed = true,
-            Ok(count) => self.buffer.extend(piece.iter().take(count)),
+            Ok(count) => self.buffer.extend_from_slice(piece.get(..count).unwrap_or_default()),
             Err(error) if is_gone(error.kind()) => self.is_closed = true,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 return false;

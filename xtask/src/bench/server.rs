@@ -31,11 +31,27 @@ impl Server {
         Self::start(command, Some(READY_LINE))
     }
 
+    /// Starts the broker on a data directory.
+    pub fn start_broker_on(binary: &Path, dir: &Path, durability: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(binary);
+        command
+            .args(["serve", "--bind", "127.0.0.1", "--port", "0", "--durability", durability, "--data-dir"])
+            .arg(dir);
+        Self::start(command, Some(READY_LINE))
+    }
+
     /// Starts the relay of the load generator.
     pub fn start_relay(generator: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(generator);
         command.args(["relay", "--port", "0"]);
         Self::start(command, None)
+    }
+
+    /// Ends it by a signal and waits for the end.
+    pub fn end(mut self, signal: &str, limit: Duration) -> anyhow::Result<()> {
+        command::signal(signal, self.process.id());
+        command::wait(&mut self.process, limit)?.context("it does not end")?;
+        Ok(())
     }
 
     pub fn url(&self) -> String {

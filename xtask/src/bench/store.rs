@@ -1,0 +1,359 @@
+//! `cargo xtask bench store`: what the disk can do, and what the broker confirms on it.
+//!
+//! Both are measured in turns on the same disk. The limit for a row is what the disk itself takes, right after it, when it is
+//! given as many records before each sync as can wait for a confirm at once: publishers times window, up to what a block of
+//! the journal holds. A broker cannot have more in a commit, and as it takes in new ones while it syncs it has fewer: the
+//! limit is if anything too high. Beside it stands what Linux counts of the committing thread, messages for each write call;
+//! calls that wake connections are among them, so that the commits themselves are somewhat larger.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::server::Server;
+use super::{build, fresh_directory, median};
+use crate::workspace::Workspace;
+
+const PUBLISHERS: [u32; 3] = [1, 10, 100];
+const WINDOWS: [u32; 3] = [1, 100, 1_000];
+/// Bytes of a body, and of a record of the raw limit.
+const SIZE: &str = "1024";
+/// Most records of a sync: a block of the journal has 4 MiB.
+const RECORDS_MAX: u32 = 4_096;
+/// What persistent and transient messages are compared with: publishers and a consumer that acknowledges.
+const COMPARED: [(u32, u32); 2] = [(1, 1_000), (10, 100)];
+const CONSUMER: &str = "--consumers 1 --ack-batch 200 --prefetch 1000";
+
+/// The goals of the table.
+const LIMIT_RATIO_MIN: f64 = 0.6;
+const SYNCS_WAITED_MAX: f64 = 2.0;
+const PERSISTENT_RATIO_MIN: f64 = 0.5;
+
+#[derive(Args)]
+pub struct StoreArgs {
+    /// Measured seconds of each run
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Rounds; the median of each figure is shown
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// The broker's durability
+    #[arg(long, default_value = "fsync")]
+    durability: String,
+    /// A directory on the disk to measure; below target/ when it is not given
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// What the disk did, as the load generator tells it.
+#[derive(Clone, Copy, Deserialize, Serialize)]
+struct DiskPoint {
+    records_per_sync: u64,
+    syncs_per_second: f64,
+    records_per_second: f64,
+    megabytes_per_second: f64,
+    fdatasync: Latency,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+struct Latency {
+    p50_us: f64,
+    p99_us: f64,
+}
+
+/// What the load generator found.
+#[derive(Deserialize)]
+struct Run {
+    messages: u64,
+    missing: u64,
+    confirmed_per_second: f64,
+    consumed_per_second: f64,
+    confirm_latency: Option<Latency>,
+    commits: Option<u64>,
+    broker_usage: Usage,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    cpu_us_per_message: f64,
+}
+
+/// A row of the table in one round.
+#[derive(Clone, Serialize)]
+struct Sample {
+    confirmed_per_second: f64,
+    messages_per_write: f64,
+    limit_per_second: f64,
+    cpu_us_per_message: f64,
+    /// In units of the median fdatasync that the disk had right after, with as many records.
+    p50_syncs: Option<f64>,
+    p99_syncs: Option<f64>,
+}
+
+/// Persistent beside transient, in one round.
+#[derive(Clone, Copy, Serialize)]
+struct Pair {
+    persistent_per_second: f64,
+    transient_per_second: f64,
+}
+
+#[derive(Default, Serialize)]
+struct Results {
+    durability: String,
+    seconds: f64,
+    disk: Vec<Vec<DiskPoint>>,
+    /// By publishers and window.
+    rows: Vec<(u32, u32, Vec<Sample>)>,
+    compared: Vec<(u32, u32, Vec<Pair>)>,
+}
+
+/// The programs and the places of a run.
+struct Bench<'a> {
+    generator: PathBuf,
+    broker: PathBuf,
+    dir: PathBuf,
+    args: &'a StoreArgs,
+}
+
+/// Measures, prints, and writes the figures as JSON.
+pub fn store(workspace: &Workspace, args: &StoreArgs) -> anyhow::Result<()> {
+    let (broker, generator) = build(workspace)?;
+    let (dir, results_dir) = fresh_directory(workspace, "store-data", args.dir.as_deref())?;
+    let bench = Bench { generator, broker, dir, args };
+    let mut results = Results { durability: args.durability.clone(), seconds: args.seconds, ..Results::default() };
+    let rows = PUBLISHERS.iter().flat_map(|publishers| WINDOWS.map(|window| (*publishers, window, Vec::new())));
+    results.rows = rows.collect();
+    results.compared = COMPARED.map(|(publishers, window)| (publishers, window, Vec::new())).into();
+    for round in 1..=args.repeat {
+        bench.round(round, &mut results)?;
+    }
+    fs::remove_dir_all(&bench.dir).with_context(|| bench.dir.display().to_string())?;
+    println!("\n{}", table(&results)?);
+    let path = results_dir.join("store.json");
+    fs::write(&path, serde_json::to_string_pretty(&results)?).with_context(|| path.display().to_string())?;
+    println!("the figures of every round: {}", path.display());
+    Ok(())
+}
+
+impl Bench<'_> {
+    /// Everything once, on a broker with a new data directory.
+    fn round(&self, round: u32, results: &mut Results) -> anyhow::Result<()> {
+        let data = self.dir.join("data");
+        if data.exists() {
+            fs::remove_dir_all(&data)?;
+        }
+        results.disk.push(self.disk("1,32,128,512", 1.0)?);
+        let server = Server::start_broker_on(&self.broker, &data, &self.args.durability)?;
+        for (publishers, window, samples) in &mut results.rows {
+            let sample = self.sample(&server, *publishers, *window)?;
+            println!(
+                "round {round}: {publishers:>3} publishers, window {window:>5}: {:>9.0} confirmed/s, {:>6.1} a write, {:.2} of the disk",
+                sample.confirmed_per_second,
+                sample.messages_per_write,
+                sample.confirmed_per_second / sample.limit_per_second
+            );
+            samples.push(sample);
+        }
+        for (publishers, window, pairs) in &mut results.compared {
+            let rate = |persistent: &str| {
+                let options = format!("{CONSUMER} --producers {publishers} --confirms {window} {persistent}");
+                anyhow::Ok(self.load(&server, &options)?.consumed_per_second)
+            };
+            let pair = Pair { persistent_per_second: rate("--persistent")?, transient_per_second: rate("")? };
+            println!(
+                "round {round}: {publishers:>3} publishers, window {window:>5}, a consumer: {:>9.0} persistent/s, {:>9.0} transient/s",
+                pair.persistent_per_second, pair.transient_per_second
+            );
+            pairs.push(pair);
+        }
+        Ok(())
+    }
+
+    fn sample(&self, server: &Server, publishers: u32, window: u32) -> anyhow::Result<Sample> {
+        let options = format!("--consumers 0 --persistent --producers {publishers} --confirms {window}");
+        let run = self.load(server, &options)?;
+        let writes = run.commits.filter(|commits| *commits > 0);
+        let limit = self.disk(&(publishers * window).min(RECORDS_MAX).to_string(), 0.5)?;
+        let limit = limit.first().context("the disk was not measured")?;
+        let in_syncs = |us: f64| us / limit.fdatasync.p50_us;
+        Ok(Sample {
+            confirmed_per_second: run.confirmed_per_second,
+            messages_per_write: writes.map_or(f64::NAN, |writes| run.messages as f64 / writes as f64),
+            limit_per_second: limit.records_per_second,
+            cpu_us_per_message: run.broker_usage.cpu_us_per_message,
+            p50_syncs: run.confirm_latency.map(|latency| in_syncs(latency.p50_us)),
+            p99_syncs: run.confirm_latency.map(|latency| in_syncs(latency.p99_us)),
+        })
+    }
+
+    fn disk(&self, records: &str, seconds: f64) -> anyhow::Result<Vec<DiskPoint>> {
+        let mut command = Command::new(&self.generator);
+        command.args([
+            "disk",
+            "--json",
+            "--size",
+            SIZE,
+            "--records",
+            records,
+            "--seconds",
+            &seconds.to_string(),
+            "--dir",
+        ]);
+        json_of(command.arg(&self.dir))
+    }
+
+    fn load(&self, server: &Server, options: &str) -> anyhow::Result<Run> {
+        let mut command = Command::new(&self.generator);
+        command
+            .args(["--json", "--quiet", "--url", &server.url(), "--pid", &server.pid().to_string()])
+            .args(["--size", SIZE, "--seconds", &self.args.seconds.to_string()])
+            .args(options.split_ascii_whitespace());
+        let run: Run = json_of(&mut command)?;
+        ensure!(run.missing == 0, "{options}: {} messages are lost", run.missing);
+        Ok(run)
+    }
+}
+
+fn json_of<T: DeserializeOwned>(command: &mut Command) -> anyhow::Result<T> {
+    let program = Path::new(command.get_program()).display().to_string();
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("cannot start {program}"))?;
+    ensure!(output.status.success(), "{program} ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).with_context(|| format!("the report of {program}"))
+}
+
+/// The medians of all rounds.
+fn table(results: &Results) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    writeln!(out, "The disk: a preallocated file of 64 MiB written again and again, {SIZE} B a record, fdatasync\n")?;
+    writeln!(out, "| records a sync | syncs/s | records/s | MB/s | fdatasync median us | 99 of 100 us |")?;
+    writeln!(out, "|---:|---:|---:|---:|---:|---:|")?;
+    for index in 0..results.disk.first().map_or(0, Vec::len) {
+        let of = |value: fn(&DiskPoint) -> f64| {
+            median(results.disk.iter().filter_map(|points| points.get(index)).map(value).collect())
+        };
+        writeln!(
+            out,
+            "| {:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {:.1} |",
+            of(|point| point.records_per_sync as f64),
+            of(|point| point.syncs_per_second),
+            of(|point| point.records_per_second),
+            of(|point| point.megabytes_per_second),
+            of(|point| point.fdatasync.p50_us),
+            of(|point| point.fdatasync.p99_us)
+        )?;
+    }
+    writeln!(out, "\nThe broker: persistent messages of {SIZE} B, confirmed, durability {}\n", results.durability)?;
+    writeln!(
+        out,
+        "| publishers | window | confirmed/s | messages a write | the disk's limit | ratio | CPU us/message |"
+    )?;
+    writeln!(out, "|---:|---:|---:|---:|---:|---:|---:|")?;
+    for (publishers, window, samples) in &results.rows {
+        let of = |value: fn(&Sample) -> f64| median(samples.iter().map(value).collect());
+        writeln!(
+            out,
+            "| {publishers} | {window} | {:.0} | {:.1} | {:.0} | {} | {:.2} |",
+            of(|sample| sample.confirmed_per_second),
+            of(|sample| sample.messages_per_write),
+            of(|sample| sample.limit_per_second),
+            judged(of(|sample| sample.confirmed_per_second / sample.limit_per_second), |ratio| ratio
+                >= LIMIT_RATIO_MIN),
+            of(|sample| sample.cpu_us_per_message)
+        )?;
+    }
+    goals(&mut out, results)?;
+    Ok(out)
+}
+
+/// What is not in the rows: the wait of a lone publisher, and persistent beside transient.
+fn goals(out: &mut String, results: &Results) -> std::fmt::Result {
+    let lone = results.rows.iter().find(|(publishers, window, _)| (*publishers, *window) == (1, 1));
+    if let Some((_, _, samples)) = lone {
+        let of = |value: fn(&Sample) -> Option<f64>| median(samples.iter().filter_map(value).collect());
+        writeln!(
+            out,
+            "\nOne publisher, one message at a time, waits for its confirm as long as {} fdatasyncs (median), {:.2} (99 of 100).",
+            judged(of(|sample| sample.p50_syncs), |syncs| syncs <= SYNCS_WAITED_MAX),
+            of(|sample| sample.p99_syncs)
+        )?;
+    }
+    writeln!(out, "\n| publishers | window | persistent/s | transient/s | ratio |\n|---:|---:|---:|---:|---:|")?;
+    for (publishers, window, pairs) in &results.compared {
+        let of = |value: fn(&Pair) -> f64| median(pairs.iter().map(value).collect());
+        writeln!(
+            out,
+            "| {publishers} | {window} | {:.0} | {:.0} | {} |",
+            of(|pair| pair.persistent_per_second),
+            of(|pair| pair.transient_per_second),
+            judged(of(|pair| pair.persistent_per_second / pair.transient_per_second), |ratio| {
+                ratio >= PERSISTENT_RATIO_MIN
+            })
+        )?;
+    }
+    Ok(())
+}
+
+/// A figure with a word when it misses its goal.
+fn judged(value: f64, is_met: impl Fn(f64) -> bool) -> String {
+    if is_met(value) { format!("{value:.2}") } else { format!("{value:.2} (goal missed)") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results() -> Results {
+        let fdatasync = Latency { p50_us: 50.0, p99_us: 90.0 };
+        let point = DiskPoint {
+            records_per_sync: 1,
+            syncs_per_second: 20_000.0,
+            records_per_second: 20_000.0,
+            megabytes_per_second: 20.5,
+            fdatasync,
+        };
+        let sample = |rate: f64| Sample {
+            confirmed_per_second: rate,
+            messages_per_write: 1.0,
+            limit_per_second: 20_000.0,
+            cpu_us_per_message: 9.0,
+            p50_syncs: Some(1.5),
+            p99_syncs: Some(3.0),
+        };
+        Results {
+            durability: "fsync".to_owned(),
+            seconds: 1.0,
+            disk: vec![vec![point]; 3],
+            rows: vec![(1, 1, vec![sample(10_000.0), sample(16_000.0), sample(14_000.0)]), (1, 100, vec![sample(9.0)])],
+            compared: vec![(1, 1_000, vec![Pair { persistent_per_second: 40.0, transient_per_second: 100.0 }])],
+        }
+    }
+
+    #[test]
+    fn the_table_shows_medians_ratios_and_missed_goals() {
+        let text = table(&results()).unwrap();
+        assert!(text.contains("| 1 | 20000 | 20000 | 20.5 | 50.0 | 90.0 |"), "{text}");
+        assert!(text.contains("| 1 | 1 | 14000 | 1.0 | 20000 | 0.70 | 9.00 |"), "{text}");
+        assert!(text.contains("| 1 | 100 | 9 | 1.0 | 20000 | 0.00 (goal missed) | 9.00 |"), "{text}");
+        assert!(text.contains("as long as 1.50 fdatasyncs (median), 3.00 (99 of 100)"), "{text}");
+        assert!(text.contains("| 1 | 1000 | 40 | 100 | 0.40 (goal missed) |"), "{text}");
+    }
+
+    #[test]
+    fn the_generators_reports_are_understood() {
+        let json = r#"{"broker":"b","messages":100,"missing":0,"confirmed_per_second":5.0,"consumed_per_second":0.0,
+            "confirm_latency":{"p50_us":1.0,"p99_us":2.0,"max_us":3.0},"commits":4,
+            "broker_usage":{"cpu_us_per_message":0.5}}"#;
+        let run: Run = serde_json::from_str(json).unwrap();
+        assert_eq!((run.messages, run.commits), (100, Some(4)));
+        let json = r#"[{"records_per_sync":1,"syncs_per_second":1.0,"records_per_second":1.0,"megabytes_per_second":1.0,
+            "fdatasync":{"p50_us":1.0,"p99_us":2.0,"max_us":3.0}}]"#;
+        assert_eq!(serde_json::from_str::<Vec<DiskPoint>>(json).unwrap().len(), 1);
+    }
+}
