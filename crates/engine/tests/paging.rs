@@ -243,7 +243,7 @@ fn nothing_overtakes_what_is_paged_last() {
     let route: Route = [Arc::clone(&other)].into_iter().collect();
     common::publish(&fixture.journal, &route, 0..100, |_| false, &mut fixture.effects);
     fixture.publish(250..260, false);
-    assert_eq!(other.purge(), 100);
+    assert_eq!(other.purge().messages, 100);
     fixture.journal.take_log();
     fixture.publish(260..270, false);
     assert_eq!(fixture.journal.take_log(), ["10 bodies", "enqueue transient q1 261+10 80B"]);
@@ -260,7 +260,7 @@ fn purge_settles_what_is_paged_last() {
     fixture.publish(200..350, false);
     fixture.publish(350..400, false);
     fixture.journal.take_log();
-    assert_eq!(fixture.queue.purge(), 300);
+    assert_eq!(fixture.queue.purge().messages, 300);
     // 201 to 350 were in memory.
     assert_eq!(fixture.journal.take_log(), ["settle transient q1 101..200,351..400 1200B"]);
     assert_eq!((fixture.memory.resident_bytes(), fixture.journal.seqs(true).len()), (0, 0));
@@ -312,7 +312,7 @@ fn those_who_wait_hear_of_a_purge_and_of_the_end() {
             vhost.delete_owned_queue(&queue, &mut effects);
             effects.carry_out();
         } else {
-            assert_eq!(queue.purge(), 5);
+            assert_eq!(queue.purge().messages, 5);
         }
         assert_eq!(waiter.count(), 1);
         journal.answer_all();
@@ -344,7 +344,7 @@ fn purge_settles_what_is_out_and_a_late_page_changes_nothing() {
     assert_eq!(fixture.journal.requests(), 1, "reads ahead");
     fixture.journal.take_log();
     fixture.journal.read(usize::MAX);
-    assert_eq!(fixture.queue.purge(), 39);
+    assert_eq!(fixture.queue.purge().messages, 39);
     assert_eq!(fixture.journal.take_log(), ["settle q1 2..40 232B", "settle transient q1 17..40 80B"]);
     fixture.publish(40..60, true);
     fixture.journal.answer_all();

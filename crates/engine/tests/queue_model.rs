@@ -164,7 +164,7 @@ impl Model {
             }
             Op::Get { no_ack } => self.get(*no_ack),
             Op::Purge => {
-                let purged = self.queue.purge();
+                let purged = self.queue.purge().messages;
                 self.check_count(purged);
                 self.ready.clear();
             }

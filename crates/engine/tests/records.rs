@@ -183,7 +183,7 @@ fn a_get_and_what_comes_back() {
     assert_eq!(fixture.journal.take_log(), NO_LOG, "it is known to have been delivered");
     queue.requeue([(None, entry)], &mut fixture.effects);
     assert_eq!(fixture.journal.take_log(), ["returned q1 [(1, 2)]"]);
-    assert_eq!(queue.purge(), 3);
+    assert_eq!(queue.purge().messages, 3);
     assert_eq!(fixture.journal.take_log(), ["settle q1 1..2 16B"]);
 }
 

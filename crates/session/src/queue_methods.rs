@@ -145,9 +145,9 @@ impl Connection {
         home.user.check(&home.vhost, Verb::Read, Resource::Queue(&name)).refused(ids)?;
         refuse_address(home, &name).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
-        let count = queue.purge();
-        let message_count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.reply(number, purge.nowait, QueuePurgeOk { message_count });
+        let purged = queue.purge();
+        let message_count = u32::try_from(purged.messages).unwrap_or(u32::MAX);
+        self.reply_when_durable(number, purge.nowait, purged.lsn, QueuePurgeOk { message_count });
         Ok(())
     }
 

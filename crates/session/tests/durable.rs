@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use leveret_codec::method::{
     BasicAck, BasicConsume, BasicGet, BasicPublish, BasicQos, ChannelClose, ConfirmSelect, ConnectionClose, Method,
-    QueueBind, QueueDeclare, QueueDelete, TxCommit, TxSelect,
+    QueueBind, QueueDeclare, QueueDelete, QueuePurge, TxCommit, TxSelect,
 };
 use leveret_codec::properties::Properties;
 use leveret_engine::journal::Waiter;
@@ -19,6 +19,7 @@ use support::{Client, Host, TestJournal, Woken, body, header, method, persistent
 const DECLARE_OK: (u16, u16) = (50, 11);
 const BIND_OK: (u16, u16) = (50, 21);
 const DELETE_OK: (u16, u16) = (50, 41);
+const PURGE_OK: (u16, u16) = (50, 31);
 const CONSUME_OK: (u16, u16) = (60, 21);
 const DELIVER: (u16, u16) = (60, 60);
 const GET_EMPTY: (u16, u16) = (60, 72);
@@ -72,6 +73,19 @@ fn a_reply_waits_until_what_it_tells_is_durable() {
     assert_eq!(client.take_ids(), []);
     host.journal.commit();
     assert_eq!(client.take_ids(), [DELETE_OK]);
+}
+
+#[test]
+fn a_purge_is_told_when_it_is_durable() {
+    let host = host();
+    let mut client = host.client(1);
+    client.feed(&[declare("kept", true), publish(1, "kept", &persistent())].concat());
+    host.journal.commit();
+    assert_eq!(client.take_ids(), [DECLARE_OK]);
+    client.feed(&method(1, QueuePurge { queue: "kept", nowait: false }));
+    assert_eq!(client.take_ids(), []);
+    host.journal.commit();
+    assert_eq!(client.take_ids(), [PURGE_OK]);
 }
 
 #[test]

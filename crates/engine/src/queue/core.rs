@@ -15,7 +15,7 @@ use crate::queue::consumers::{Consumer, Consumers, NewConsumer};
 use crate::queue::journaling::{Delivered, Settling, write_returned};
 use crate::queue::paging::{Appetite, Paging};
 use crate::queue::ready::{Entry, ReadyList, Stored};
-use crate::queue::{Counts, Got, Queue};
+use crate::queue::{Counts, Got, Purged, Queue};
 
 /// Messages, consumers and counts of one queue.
 #[derive(Debug, Default)]
@@ -286,14 +286,14 @@ impl QueueCore {
         self.end_hold(queue, dropped, effects);
     }
 
-    /// Drops all ready messages and says how many they were.
-    pub(super) fn purge(&mut self, queue: &Arc<Queue>, effects: &mut Effects) -> usize {
-        let count = self.ready.len();
+    /// Drops all ready messages.
+    pub(super) fn purge(&mut self, queue: &Arc<Queue>, effects: &mut Effects) -> Purged {
+        let messages = self.ready.len();
         let mut settling = Settling::default();
         self.ready.clear(&mut settling);
-        settling.write(queue);
+        let lsn = settling.write(queue);
         self.end_hold(queue, Appetite::Idle, effects);
-        count
+        Purged { messages, lsn }
     }
 
     /// Empties the queue for good and tells its consumers.

@@ -131,7 +131,11 @@ impl Settling {
             gone.merge();
             let mut bytes = gone.bytes;
             for ranges in gone.ranges.chunks(RECORD_ITEMS_MAX) {
-                end = queue.journal.append(&Record::Settle { queue: queue.id, ranges, bytes, transient });
+                let lsn = queue.journal.append(&Record::Settle { queue: queue.id, ranges, bytes, transient });
+                // Transient messages do not outlive a stop anyway: nobody has to wait for their end.
+                if !transient {
+                    end = lsn;
+                }
                 bytes = 0;
             }
         }

@@ -90,6 +90,15 @@ pub enum Got {
     Loading,
 }
 
+/// The outcome of a purge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Messages that were dropped.
+    pub messages: usize,
+    /// When it is durable that they are gone.
+    pub lsn: Lsn,
+}
+
 /// Counts of a queue at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -233,13 +242,13 @@ impl Queue {
         self.deliver(effects);
     }
 
-    /// Drops all ready messages and says how many they were.
+    /// Drops all ready messages.
     #[must_use]
-    pub fn purge(self: &Arc<Self>) -> usize {
+    pub fn purge(self: &Arc<Self>) -> Purged {
         let mut effects = Effects::default();
-        let count = self.core.lock().purge(self, &mut effects);
+        let purged = self.core.lock().purge(self, &mut effects);
         effects.carry_out();
-        count
+        purged
     }
 
     /// Marks the queue deleted and empties it, if `allowed` agrees to its counts; consumers are told.
