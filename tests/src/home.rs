@@ -82,6 +82,16 @@ impl Home {
         Ok(())
     }
 
+    /// Starts a broker of ours that can write no file longer than this: what goes beyond fails as on a broken disk. The signal
+    /// that would end the process instead is ignored.
+    pub fn start_with_file_limit(&self, file_bytes_max: u64) -> Result<Broker> {
+        let broker = self.command(&[])?;
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", "prlimit", &format!("--fsize={file_bytes_max}")]);
+        command.arg(broker.get_program()).args(broker.get_args());
+        Broker::spawn(command)
+    }
+
     fn command(&self, args: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary()?);
         command.args(["serve", "--bind", "127.0.0.1", "--port", "0", "--data-dir"]).arg(&self.path).args(args);

@@ -542,9 +542,9 @@ fn each_queue_of_a_message_keeps_its_own_copy() {
 }
 
 #[test]
-fn transactions_come_back_whole() {
+fn what_was_committed_comes_back_and_nothing_else() {
     across_a_restart(
-        "transactions_come_back_whole",
+        "what_was_committed_comes_back_and_nothing_else",
         |confirming| {
             let channel = confirming.connection().channel(2);
             durable(&channel, "ledger");
