@@ -33,7 +33,10 @@ fn every_named_test_exists() {
     let table = fs::read_to_string(root.join("spec/conformance.md")).expect("the table can be read");
     let mut known = sources(&tests.join("tests"), "rs");
     for directory in ["crates/leveret/tests", "crates/session/tests"] {
-        known.extend(sources(&root.join(directory), "rs"));
+        for (name, text) in sources(&root.join(directory), "rs") {
+            // A session's test may have the name of a test from outside.
+            known.entry(name).or_default().push_str(&text);
+        }
     }
     known.extend(sources(&root.join("interop/pika/tests"), "py"));
     let references = references(&table);
