@@ -105,7 +105,7 @@ impl<'a> BodyReader<'a> {
     /// The bytes of the record at `offset`: its length is believed as far as the file reaches.
     fn read_record(&mut self, offset: u64, number: u64) -> Result<&[u8], Error> {
         let Some(open) = &self.file else { return Ok(&[]) };
-        let failed = || Error::io("read", files::path(number));
+        let failed = |error| Error::io("read", files::path(number))(error);
         // Close to what was read last: it pays to read further. Far from it: it does not.
         self.ahead_bytes = if self.window.is_near(offset) {
             if self.window.holds(offset) { self.ahead_bytes } else { (2 * self.ahead_bytes).min(READ_WINDOW_BYTES_MAX) }
@@ -114,12 +114,12 @@ impl<'a> BodyReader<'a> {
         };
         let left = usize::try_from(open.bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
         let need = VARINT_BYTES_MAX.min(left);
-        let head = self.window.get(&*open.file, open.bytes, offset, need, self.ahead_bytes).map_err(failed())?;
+        let head = self.window.get(&*open.file, open.bytes, offset, need, self.ahead_bytes).map_err(failed)?;
         let record_bytes = head
             .map_or(Err(DecodeError::Truncated), StoredFrame::record_bytes)
             .map_err(|source| corrupt(number, offset, source))?;
         let record =
-            self.window.get(&*open.file, open.bytes, offset, record_bytes, self.ahead_bytes).map_err(failed())?;
+            self.window.get(&*open.file, open.bytes, offset, record_bytes, self.ahead_bytes).map_err(failed)?;
         record.and_then(|held| held.get(..record_bytes)).ok_or_else(|| corrupt(number, offset, DecodeError::Truncated))
     }
 }
