@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import subprocess
+import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,32 +50,33 @@ class Broker:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory):
-    """The broker at AMQP_URL, or the built binary, started here and stopped at the end."""
+    """The broker at AMQP_URL, or the built binary on a data directory, started here and stopped at the end."""
     url = os.environ.get("AMQP_URL")
     if url:
         yield Broker(url, is_rabbitmq=os.environ.get("LEVERET_PEER") == "rabbitmq")
         return
     log = tmp_path_factory.mktemp("broker") / "stderr.log"
-    with log.open("wb") as stderr:
+    with tempfile.TemporaryDirectory(prefix="leveret-pika-") as data, log.open("wb") as stderr:
         process = subprocess.Popen(
-            [find_binary(), "serve", "--ephemeral", "--bind", "127.0.0.1", "--port", "0"],
+            [find_binary(), "serve", "--data-dir", data, "--bind", "127.0.0.1", "--port", "0"],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
         )
-    try:
-        address = await_start(process)
-        assert address, f"the broker did not start:\n{log.read_text()}"
-        yield Broker(f"amqp://guest:guest@{address}/%2f", is_rabbitmq=False)
-    except BaseException:
-        process.kill()
-        raise
-    process.send_signal(signal.SIGTERM)
-    try:
-        exit_code = process.wait(STOP_SECONDS_MAX)
-    finally:
-        process.kill()
-    assert exit_code == 0, f"the broker ended with {exit_code}:\n{log.read_text()}"
+        try:
+            address = await_start(process)
+            assert address, f"the broker did not start:\n{log.read_text()}"
+            yield Broker(f"amqp://guest:guest@{address}/%2f", is_rabbitmq=False)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        process.send_signal(signal.SIGTERM)
+        try:
+            exit_code = process.wait(STOP_SECONDS_MAX)
+        finally:
+            process.kill()
+        assert exit_code == 0, f"the broker ended with {exit_code}:\n{log.read_text()}"
 
 
 def find_binary():
