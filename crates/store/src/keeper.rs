@@ -9,7 +9,10 @@ mod thin;
 
 use crate::checkpoint;
 use crate::error::Error;
-use crate::limits::{GONE_PART, QUIET_LOOKS, SEGMENTS_DEAD_MAX, SETTLED_BEFORE_THINNING};
+use crate::limits::{
+    GONE_PART, JOURNAL_LAG_FACTOR, QUIET_LOOKS, ROUND_FILES_MAX, SEGMENTS_DEAD_MAX, SETTLED_BEFORE_THINNING,
+    UNWRITTEN_BYTES_MAX,
+};
 use crate::options::Options;
 use crate::segment;
 use crate::store::{Status, Store};
@@ -27,11 +30,13 @@ pub(crate) struct Keeper {
     /// How far the log reached when it was looked at last, and how often in a row it had not moved.
     seen: u64,
     quiet_looks: u32,
+    /// Publishers wait until fewer journal files are in use.
+    holds_publishers: bool,
 }
 
 impl Keeper {
     pub(crate) fn new(options: &Options) -> Self {
-        Self { files_max: floor(options), segments: 0, messages: 0, seen: 0, quiet_looks: 0 }
+        Self { files_max: floor(options), segments: 0, messages: 0, seen: 0, quiet_looks: 0, holds_publishers: false }
     }
 }
 
@@ -47,8 +52,8 @@ impl Store {
     /// When the disk has failed.
     pub fn keep(&self) -> Result<bool, Error> {
         let mut keeper = self.keeper.lock();
-        let before = self.log.files_in_use().len();
-        let over = before > keeper.files_max;
+        self.hold_publishers(&mut keeper);
+        let over = self.log.files_in_use().len() > keeper.files_max;
         let (dead, settled) = {
             let core = self.core.lock();
             (core.state.dead_segments.len(), core.state.settled_in_segments)
@@ -62,7 +67,21 @@ impl Store {
                 return Ok(false);
             }
         }
-        self.round(&mut keeper, over, thinning).or_else(|error| self.without_room(error, false))
+        let done = self.round(&mut keeper, over, thinning).or_else(|error| self.without_room(error, false));
+        self.hold_publishers(&mut keeper);
+        done
+    }
+
+    /// Publishers that are faster than the keeper wait for it: else the journal would grow for as long as they are, and with it
+    /// what memory and the next start have to deal with.
+    fn hold_publishers(&self, keeper: &mut Keeper) {
+        let behind = self.log.files_in_use().len() > JOURNAL_LAG_FACTOR * keeper.files_max;
+        match (keeper.holds_publishers, behind) {
+            (false, true) => self.room.take(UNWRITTEN_BYTES_MAX + 1),
+            (true, false) => self.room.give_back(UNWRITTEN_BYTES_MAX + 1),
+            _ => return,
+        }
+        keeper.holds_publishers = behind;
     }
 
     /// While nothing goes on, what is left of what went goes too, though it is little.
@@ -107,11 +126,14 @@ impl Store {
 
     fn round(&self, keeper: &mut Keeper, over: bool, thinning: bool) -> Result<bool, Error> {
         let mut forwarded_bytes = Some(0);
+        let oldest = self.log.oldest_file();
         let before = self.log.files_in_use().len();
+        // At least one; the last two are never among them.
+        let surplus = before.saturating_sub(keeper.files_max).clamp(1, ROUND_FILES_MAX) as u64;
         if over {
             // What was appended before is applied: no body waits to be enqueued but in the last two files.
             let ready = self.commit_all()?;
-            let moved = if ready { self.move_out(self.log.oldest_file()) } else { Ok(None) };
+            let moved = if ready { self.move_out(oldest + surplus - 1) } else { Ok(None) };
             forwarded_bytes = moved.or_else(|error| self.without_room(error, None))?;
         }
         let Some(forwarded_bytes) = forwarded_bytes else {
@@ -128,11 +150,11 @@ impl Store {
         let Status { segments, messages, .. } = self.status();
         (keeper.segments, keeper.messages) = (segments, messages);
         let after = self.log.files_in_use().len();
-        if over && forwarded_bytes * 2 > self.options.journal_file_bytes {
+        if over && forwarded_bytes * 2 > surplus * self.options.journal_file_bytes {
             keeper.files_max = keeper.files_max.max(after + after / 2);
-        } else if over && after >= before {
-            // A round that frees no file would be due again at once, for ever: blocks are padded to more than they hold, or
-            // publishers are faster. The next is due when there is one more.
+        } else if over && (self.log.oldest_file() == oldest || forwarded_bytes > 0 && after >= before) {
+            // A round in vain would be due again at once, for ever: what went forward, in blocks that are padded, takes as much as
+            // it took before. The next is due when there is one more.
             keeper.files_max = keeper.files_max.max(after);
         } else if over {
             keeper.files_max = keeper.files_max.saturating_sub(1).max(floor(&self.options));

@@ -106,6 +106,12 @@ pub const KEEPER_FORWARD_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How often the keeper looks whether there is something for it to do, in milliseconds.
 pub const KEEPER_PAUSE_MS: u64 = 200;
 
+/// Most journal files that one round of the keeper clears.
+pub const ROUND_FILES_MAX: usize = 8;
+
+/// With so many times the journal files in use that the keeper leaves there, publishers wait for it.
+pub const JOURNAL_LAG_FACTOR: usize = 3;
+
 /// The keeper takes the store to be quiet after it found it unchanged so often.
 pub const QUIET_LOOKS: u32 = 5;
 

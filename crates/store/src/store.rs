@@ -26,7 +26,7 @@ pub struct Store {
     pub(crate) space: Arc<Space>,
     pub(crate) log: Log,
     pub(crate) blobs: Blobs,
-    room: Arc<Room>,
+    pub(crate) room: Arc<Room>,
     pub(crate) core: Mutex<Core>,
     /// Held from the commit of records until they are applied, so that they are in the order of the log.
     committing: Mutex<()>,
