@@ -269,3 +269,36 @@ fn threads_commit_page_and_stop_in_order() {
     assert_eq!(restored.queues[0].messages, 3000);
     expect(&store, 1, 300, 1..=3000);
 }
+
+#[test]
+fn publishers_wait_while_the_keeper_is_far_behind() {
+    let dir = TempDir::new().unwrap();
+    let (store, ..) = open(&dir);
+    declare(&store, 1);
+    // A block of 16 KiB a commit, four to a file: thirty files where four should be.
+    let mut seq = 1;
+    while store.log.files_in_use().len() < 30 {
+        enqueue(&store, 1, seq, 10, 1000, false);
+        seq += 10;
+        store.commit().unwrap();
+    }
+    assert!(!store.is_full(), "what is committed does not wait to be written");
+    assert!(store.keep().unwrap());
+    assert!(store.log.files_in_use().len() > 12 && store.is_full(), "one round is not enough");
+    let woken = Arc::new(Woken::default());
+    let waiter: Arc<dyn Waiter> = Arc::<Woken>::clone(&woken);
+    store.when_room(waiter);
+    keep_all(&store);
+    assert!(!store.is_full());
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    expect(&store, 1, 1000, 1..seq);
+}
+
+#[derive(Default)]
+struct Woken(AtomicU64);
+
+impl Waiter for Woken {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
