@@ -51,6 +51,10 @@ impl Store {
     /// # Errors
     /// When the disk has failed.
     pub fn keep(&self) -> Result<bool, Error> {
+        self.unless_broken(|| self.keep_if_due())
+    }
+
+    fn keep_if_due(&self) -> Result<bool, Error> {
         let mut keeper = self.keeper.lock();
         self.hold_publishers(&mut keeper);
         let over = self.log.files_in_use().len() > keeper.files_max;
@@ -102,6 +106,10 @@ impl Store {
 
     /// Writes a checkpoint, and gives back what it does not need. `clean`: nothing will follow.
     pub(crate) fn checkpoint(&self, clean: bool) -> Result<(), Error> {
+        self.unless_broken(|| self.write_checkpoint(clean))
+    }
+
+    fn write_checkpoint(&self, clean: bool) -> Result<(), Error> {
         // A checkpoint must not know of what the disk does not have; with `Fsync` it has everything.
         self.log.sync()?;
         let (mut bytes, dead, lowest) = {

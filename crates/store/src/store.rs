@@ -1,8 +1,8 @@
 //! The store: what the log says of it, and the steps that its threads take.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use leveret_engine::journal::{BlobStore, BodyAt, Journal, LoadRequest, Lsn, Record, Waiter};
 use leveret_engine::message::Parts;
@@ -37,6 +37,8 @@ pub struct Store {
     pub(crate) keeper: Mutex<Keeper>,
     pub(crate) pager: Pager,
     failed: AtomicBool,
+    /// The first failure of the disk: what it left behind is not known, so that nothing is tried after it.
+    broken: OnceLock<Error>,
 }
 
 /// What was applied, and how far.
@@ -95,6 +97,7 @@ impl Store {
             keeper: Mutex::new(Keeper::new(&options)),
             pager: Pager::default(),
             failed: AtomicBool::new(false),
+            broken: OnceLock::new(),
             options,
         });
         if !recovered.report.skipped.is_empty() {
@@ -110,18 +113,32 @@ impl Store {
     /// # Errors
     /// When the disk has failed.
     pub fn commit(&self) -> Result<bool, Error> {
-        let _in_order = self.committing.lock();
-        let round = self.blobs.round();
-        let appended = self.appended.load(Ordering::Acquire);
-        let committed = self.log.commit()?;
-        let did = committed.is_some();
-        if let Some(committed) = committed {
-            self.apply(committed)?;
+        self.unless_broken(|| {
+            let _in_order = self.committing.lock();
+            let round = self.blobs.round();
+            let appended = self.appended.load(Ordering::Acquire);
+            let committed = self.log.commit()?;
+            let did = committed.is_some();
+            if let Some(committed) = committed {
+                self.apply(committed)?;
+            }
+            if *self.applied.lock() >= appended {
+                self.blobs.sweep(round);
+            }
+            Ok(did)
+        })
+    }
+
+    /// Does something that writes, unless the disk has failed before; want of room is no failure.
+    pub(crate) fn unless_broken<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        if let Some(error) = self.broken.get() {
+            return Err(error.clone());
         }
-        if *self.applied.lock() >= appended {
-            self.blobs.sweep(round);
-        }
-        Ok(did)
+        work().inspect_err(|error| {
+            if !error.is_no_room() {
+                let _ = self.broken.set(error.clone());
+            }
+        })
     }
 
     /// Whether publishers should be stopped because the disk is nearly full.
