@@ -23,9 +23,9 @@ blackbox *args:
 gen *args:
     cargo xtask gen {{args}}
 
-# a few minutes of measuring
+# twenty minutes of measuring: every goal, beside the relay and RabbitMQ
 bench:
-    cargo xtask bench quick
+    cargo xtask bench compare
 
 # format the code
 fmt:

@@ -306,7 +306,7 @@ impl Process {
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     let status = self.wait_for_exit(Duration::from_secs(STOP_SECONDS_MAX))?;
-                    bail!("ended with {status} before it was up:\n{}", self.output());
+                    bail!("ended with {status} before it was up:\n{}", self.last_output());
                 }
             };
             if let Some(text) = line.strip_prefix(LISTENING_PREFIX) {
@@ -323,7 +323,7 @@ impl Process {
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         while !speaks_amqp(addr) {
             if let Some(status) = self.child.try_wait()? {
-                bail!("ended with {status} before it was up:\n{}", self.output());
+                bail!("ended with {status} before it was up:\n{}", self.last_output());
             }
             ensure!(Instant::now() < deadline, "not up after {START_SECONDS_MAX} s:\n{}", self.output());
             thread::sleep(POLL_INTERVAL);
@@ -341,6 +341,13 @@ impl Process {
             ensure!(Instant::now() < deadline, "the broker still runs after {patience:?}");
             thread::sleep(POLL_INTERVAL);
         }
+    }
+
+    /// All that a broker wrote that has ended.
+    fn last_output(&mut self) -> String {
+        // What was written last may still be on its way.
+        self.stderr_reader.take().map(thread::JoinHandle::join);
+        self.output()
     }
 
     fn output(&self) -> String {

@@ -34,7 +34,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "leveret",
-        below: &["leveret-codec", "leveret-engine", "leveret-session", "leveret-server"],
+        below: &["leveret-bench", "leveret-codec", "leveret-engine", "leveret-session", "leveret-server"],
         pure: false,
         optional: &[],
     },

@@ -8,8 +8,10 @@ use anyhow::Context as _;
 
 use crate::command;
 use crate::plan::Plan;
+use crate::tools;
 use crate::workspace::Workspace;
 
+const NAME: &str = "cargo-deny";
 const VERSION: &str = "0.20.2";
 /// The database of advisories is a small git repository; who has not answered by then is out of reach.
 const FETCH_LIMIT: Duration = Duration::from_secs(60);
@@ -18,7 +20,7 @@ const FETCH_LIMIT: Duration = Duration::from_secs(60);
 pub fn steps(plan: &mut Plan, workspace: &Workspace) {
     let tool = match find(workspace) {
         Some(found) => Some(found),
-        None => plan.attempt("deny: install the tool", is_ci(), || install(workspace)),
+        None => plan.attempt("deny: install the tool", is_ci(), || tools::install(workspace, NAME, VERSION).map(Tool)),
     };
     let Some(tool) = tool else { return };
     plan.step("deny: bans, licenses, sources", || {
@@ -44,35 +46,7 @@ impl Tool {
 }
 
 fn find(workspace: &Workspace) -> Option<Tool> {
-    [PathBuf::from("cargo-deny"), own_program(workspace)]
-        .into_iter()
-        .find(|program| command::works(program, &["--version"]))
-        .map(Tool)
-}
-
-fn install(workspace: &Workspace) -> anyhow::Result<Tool> {
-    let tools = tools(workspace);
-    let build = tools.join("build");
-    command::run(
-        workspace
-            .cargo(&["install", "cargo-deny", "--locked", "--version", VERSION])
-            // The tool runs for a second: what counts is how soon it is built.
-            .args(["--profile", "dev", "--root"])
-            .arg(&tools)
-            .env("CARGO_TARGET_DIR", &build),
-    )
-    .context("cargo-deny cannot be installed")?;
-    // Hundreds of megabytes that nobody reads again.
-    let _ = std::fs::remove_dir_all(&build);
-    Ok(Tool(own_program(workspace)))
-}
-
-fn tools(workspace: &Workspace) -> PathBuf {
-    workspace.target.join("tools")
-}
-
-fn own_program(workspace: &Workspace) -> PathBuf {
-    tools(workspace).join("bin").join("cargo-deny")
+    tools::places(workspace, NAME).into_iter().find(|program| command::works(program, &["--version"])).map(Tool)
 }
 
 fn is_ci() -> bool {

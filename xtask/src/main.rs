@@ -6,12 +6,14 @@ mod broker;
 mod codegen;
 mod command;
 mod deny;
+mod hot;
 mod interop;
 mod pages;
 mod peer;
 mod plan;
 mod python;
 mod suite;
+mod tools;
 mod torture;
 mod workspace;
 
@@ -67,12 +69,15 @@ enum Task {
 
 #[derive(Subcommand)]
 enum BenchKind {
-    /// A few minutes: messages per second and broker CPU per message, written to docs/
-    Quick(bench::QuickArgs),
+    /// The standard table beside the machine's own limit and other brokers, held against the goals and written to docs/
+    Compare(bench::CompareArgs),
     /// Some minutes: what the disk can do, and what the broker confirms on it
     Store(bench::StoreArgs),
     /// Fill a queue with millions of messages and empty it, and watch the broker's memory
     Backlog(bench::BacklogArgs),
+    /// Count the instructions of the hot functions by valgrind, against what is written down for this kind of CPU; a
+    /// command of its own and no part of `test`, since other CPUs count differently
+    Hot(hot::HotArgs),
 }
 
 fn main() -> ExitCode {
@@ -95,9 +100,10 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Torture(args) => torture::run(&workspace, args),
         Task::Gen { check } => codegen::run(*check),
         Task::Bench { kind } => match kind {
-            BenchKind::Quick(args) => bench::quick(&workspace, args),
+            BenchKind::Compare(args) => bench::compare(&workspace, args),
             BenchKind::Store(args) => bench::store(&workspace, args),
             BenchKind::Backlog(args) => bench::backlog(&workspace, args),
+            BenchKind::Hot(args) => hot::hot(&workspace, args),
         },
     }
 }

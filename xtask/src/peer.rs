@@ -1,5 +1,5 @@
-//! A RabbitMQ of our own, to prove our tests on the broker whose behaviour they state. It shares nothing with one that
-//! may run on the machine already: own node name, ports, port mapper, home and data.
+//! A RabbitMQ of our own, to prove our tests on the broker whose behaviour they state, and to compare with. It shares
+//! nothing with one that may run on the machine already: own node name, ports, port mapper, home and data.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -41,6 +41,10 @@ impl Peer {
         Ok(peer)
     }
 
+    pub fn port(&self) -> u16 {
+        self.amqp_port
+    }
+
     pub fn amqp_url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp_port)
     }
@@ -76,8 +80,13 @@ impl Drop for Peer {
     }
 }
 
+/// Whether there is one to start.
+pub fn is_installed() -> bool {
+    Path::new(SERVER).exists()
+}
+
 fn install_if_missing() -> anyhow::Result<()> {
-    if Path::new(SERVER).exists() {
+    if is_installed() {
         return Ok(());
     }
     // RUNLEVEL keeps the package from starting a server of its own on the usual port.
@@ -138,7 +147,7 @@ fn free_ports() -> anyhow::Result<[u16; 3]> {
 }
 
 /// Whether whoever listens there answers a protocol header with a method frame (connection.start).
-fn speaks_amqp(port: u16) -> bool {
+pub fn speaks_amqp(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let Ok(mut stream) = TcpStream::connect_timeout(&address, ANSWER_LIMIT) else {
         return false;

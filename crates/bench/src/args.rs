@@ -1,54 +1,28 @@
 //! The command line of the load generator.
 
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
-use crate::url::Target;
+use crate::argument::Argument;
+use crate::batch::STAMP_BYTES;
+use crate::connect::ConnectArgs;
+use crate::exchange::ExchangeKind;
 
 /// The largest body that can be asked for: what a RabbitMQ takes by default.
 const SIZE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// The highest rate that can be asked for, messages a second.
+const RATE_MAX: f64 = 1e9;
 
 /// Load one AMQP 0-9-1 broker and measure what it passes on.
 #[derive(Args, Clone, Debug, Serialize)]
 pub struct BenchArgs {
-    /// The broker
-    #[arg(long, default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
+    /// Which broker, and how to tell what came of it
+    #[command(flatten)]
     #[serde(skip)]
-    pub url: String,
-
-    /// Host, in place of the URL's
-    #[arg(long)]
-    #[serde(skip)]
-    pub host: Option<String>,
-
-    /// Port, in place of the URL's
-    #[arg(long)]
-    #[serde(skip)]
-    pub port: Option<u16>,
-
-    /// User, in place of the URL's
-    #[arg(long)]
-    #[serde(skip)]
-    pub user: Option<String>,
-
-    /// Password, in place of the URL's
-    #[arg(long)]
-    #[serde(skip)]
-    pub password: Option<String>,
-
-    /// Virtual host, in place of the URL's
-    #[arg(long)]
-    #[serde(skip)]
-    pub vhost: Option<String>,
-
-    /// Process of the broker, if it runs on this machine: adds its CPU time and memory to the report
-    #[arg(long)]
-    #[serde(skip)]
-    pub pid: Option<u32>,
+    pub connect: ConnectArgs,
 
     /// Publishing connections, of one channel each
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -78,91 +52,77 @@ pub struct BenchArgs {
     #[arg(long)]
     pub persistent: bool,
 
-    /// Publisher confirms, with at most N publishes outstanding a producer
+    /// Durable queues and exchange, whatever the messages are; quorum queues and streams need it
+    #[arg(long)]
+    pub durable: bool,
+
+    /// Publisher confirms, with at most N publishes outstanding a producer; with 1 the time to each confirm is measured
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub confirms: Option<u64>,
 
-    /// Exchange to publish through
-    #[arg(long, value_enum, default_value_t = ExchangeKind::Default)]
+    /// Publish N messages a second, all producers together, in place of as many as the broker takes. Measures latency from
+    /// the time when each message was due, sent or not, to its delivery
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+
+    /// Without a rate: measure latency from sending to delivery all the same. Under full load that is mostly the time in the
+    /// queue, which --backlog-max bounds
+    #[arg(long)]
+    pub latency: bool,
+
+    /// Type of the exchange to publish through: default (the nameless one), direct, fanout (every queue gets every message),
+    /// topic, headers, or any other that the broker knows
+    #[arg(long, value_name = "TYPE", default_value = "default")]
     pub exchange: ExchangeKind,
 
+    /// Bind the exchange so many times in all; what goes beyond the queues' own bindings never matches
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub bindings: Option<u32>,
+
+    /// Bind the queues by this key in place of one that fits the type, such as a weight for x-consistent-hash
+    #[arg(long, value_name = "KEY")]
+    pub binding_key: Option<String>,
+
+    /// An argument of each queue, such as x-queue-type=quorum or x-max-length=1000. Numbers and true or false have their own
+    /// types; KEY:TYPE=VALUE says otherwise (int, float, bool, text). May be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub queue_argument: Vec<Argument>,
+
+    /// An argument of the exchange, in the same way
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub exchange_argument: Vec<Argument>,
+
+    /// An argument of each consumer, such as x-stream-offset=first, in the same way
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub consumer_argument: Vec<Argument>,
+
+    /// Fanout only: N further queues whose consumers subscribe and then never read their sockets again. What the others get
+    /// is what is measured
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub stalled_consumers: u32,
+
+    /// An argument of the stalled consumers' queues, in place of --queue-argument
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub stalled_queue_argument: Vec<Argument>,
+
     /// Producers pause while more than this many messages are published and not yet consumed
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub backlog_max: u64,
 
     /// Length of the measured window
-    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
     pub seconds: f64,
 
     /// Load before the window begins
-    #[arg(long, default_value_t = 0.5, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
     pub warmup_seconds: f64,
-
-    /// Print the report as JSON
-    #[arg(long)]
-    #[serde(skip)]
-    pub json: bool,
-
-    /// Print no progress
-    #[arg(long)]
-    #[serde(skip)]
-    pub quiet: bool,
-}
-
-/// What stands between producers and queues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ExchangeKind {
-    /// The nameless exchange: the routing key names the queue
-    Default,
-    /// Each queue bound by its name
-    Direct,
-    /// Every queue gets every message
-    Fanout,
-    /// Each queue bound by a pattern with a wildcard
-    Topic,
-    /// Each queue bound by one header
-    Headers,
-}
-
-impl fmt::Display for ExchangeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Default => "default",
-            Self::Direct => "direct",
-            Self::Fanout => "fanout",
-            Self::Topic => "topic",
-            Self::Headers => "headers",
-        })
-    }
 }
 
 impl BenchArgs {
-    /// The broker that the URL and its overrides name.
-    ///
-    /// # Errors
-    /// When the URL is none.
-    pub fn target(&self) -> Result<Target> {
-        let mut target = Target::parse(&self.url)?;
-        let overrides = [
-            (&mut target.host, &self.host),
-            (&mut target.user, &self.user),
-            (&mut target.password, &self.password),
-            (&mut target.vhost, &self.vhost),
-        ];
-        for (part, given) in overrides {
-            if let Some(given) = given {
-                part.clone_from(given);
-            }
-        }
-        target.port = self.port.unwrap_or(target.port);
-        Ok(target)
-    }
-
     /// Refuses what could never make progress.
     ///
     /// # Errors
-    /// When consumers would wait for credit that they never give back.
+    /// When consumers would wait for credit that they never give back, or options contradict each other.
     pub fn check(&self) -> Result<()> {
         if let Some(ack_batch) = self.ack_batch {
             ensure!(
@@ -171,7 +131,28 @@ impl BenchArgs {
             );
         }
         ensure!(self.consumers > 0 || self.confirms.is_some(), "without consumers there must be --confirms to count");
+        let stamp_bytes = STAMP_BYTES as u64;
+        ensure!(
+            !self.is_timed() || self.size >= stamp_bytes,
+            "--rate and --latency put a time into each body: it needs a --size of {stamp_bytes} or more"
+        );
+        ensure!(
+            self.stalled_consumers == 0 || self.exchange == ExchangeKind::Fanout,
+            "--stalled-consumers needs --exchange fanout"
+        );
+        if let Some(bindings) = self.bindings {
+            ensure!(
+                !matches!(self.exchange, ExchangeKind::Default | ExchangeKind::Fanout),
+                "--bindings needs an --exchange whose bindings may fail to match"
+            );
+            ensure!(bindings >= self.queues, "{} queues need as many --bindings at least", self.queues);
+        }
         Ok(())
+    }
+
+    /// Whether each message carries the time when it was due or sent.
+    pub(crate) fn is_timed(&self) -> bool {
+        (self.latency || self.rate.is_some()) && self.consumers > 0
     }
 
     /// Length of the measured window.
@@ -186,9 +167,15 @@ impl BenchArgs {
 }
 
 /// Between nothing and an hour: a run has an end.
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("not in 0..=3600".to_owned()) }
+}
+
+/// More than nothing, and no more than clocks can tell apart.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if rate > 0.0 && rate <= RATE_MAX { Ok(rate) } else { Err(format!("not above 0 and up to {RATE_MAX}")) }
 }
 
 #[cfg(test)]
@@ -208,14 +195,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn overrides_win_over_the_url() {
-        let args = parse("--url amqp://a:b@h:1/v --port 2 --vhost w").unwrap();
-        let target = args.target().unwrap();
-        assert_eq!((target.host.as_str(), target.port, target.vhost.as_str()), ("h", 2, "w"));
-        assert_eq!((target.user.as_str(), target.password.as_str()), ("a", "b"));
-    }
-
-    #[test]
     fn a_consumer_that_would_starve_is_refused() {
         assert!(parse("--ack-batch 100 --prefetch 99").unwrap().check().is_err());
         assert!(parse("--ack-batch 100 --prefetch 100").unwrap().check().is_ok());
@@ -226,8 +205,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        for (line, is_sound) in [
+            ("--rate 5 --size 7", false),
+            ("--rate 5 --size 8", true),
+            ("--latency --size 0", false),
+            ("--rate 5 --size 0 --consumers 0 --confirms 5", true),
+            ("--stalled-consumers 1", false),
+            ("--stalled-consumers 1 --exchange fanout", true),
+            ("--bindings 5", false),
+            ("--bindings 5 --exchange fanout", false),
+            ("--bindings 5 --exchange topic", true),
+            ("--bindings 5 --exchange direct --queues 6", false),
+        ] {
+            assert_eq!(parse(line).unwrap().check().is_ok(), is_sound, "{line}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
-        for line in ["--producers 0", "--confirms 0", "--seconds -1", "--seconds NaN"] {
+        for line in ["--producers 0", "--confirms 0", "--seconds -1", "--seconds NaN", "--rate 0", "--rate NaN"] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

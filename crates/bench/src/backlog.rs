@@ -1,7 +1,6 @@
 //! A long queue: filled, left alone, emptied, and what the broker's memory does meanwhile.
 
 use std::fs;
-use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -11,17 +10,18 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{BenchArgs, ExchangeKind};
+use crate::args::BenchArgs;
+use crate::argument::Argument;
 use crate::client::{Client, close_all};
+use crate::connect::ConnectArgs;
 use crate::consumer::Consumer;
-use crate::cpu::{CpuSample, Memory};
-use crate::load::Shared;
+use crate::exchange::ExchangeKind;
 use crate::plan::Plan;
 use crate::producer::Producer;
-use crate::report::grouped;
+use crate::report::{grouped, mebibytes};
+use crate::shared::Shared;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long nothing may move.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -29,12 +29,8 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// The backlog and how it is made.
 #[derive(Args, Clone, Debug)]
 pub struct BacklogArgs {
-    /// The broker
-    #[arg(long, default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
-    url: String,
-    /// Process of the broker, on this machine
-    #[arg(long)]
-    pid: u32,
+    #[command(flatten)]
+    connect: ConnectArgs,
     /// Messages
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     messages: u64,
@@ -59,6 +55,9 @@ pub struct BacklogArgs {
     /// Leave the messages where they are, for a look at how a broker starts with them
     #[arg(long)]
     fill_only: bool,
+    /// An argument of the queue, such as x-queue-type=quorum. May be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    queue_argument: Vec<Argument>,
     /// Write the report as JSON to this file too
     #[arg(long)]
     json_file: Option<PathBuf>,
@@ -75,12 +74,12 @@ pub struct BacklogReport {
     pub size: u64,
     /// Delivery mode 2 or none.
     pub persistent: bool,
-    /// Resident before anything, in bytes.
-    pub idle_resident_bytes: u64,
+    /// Resident before anything, in bytes. This and all that follows of the broker is known when its process is.
+    pub idle_resident_bytes: Option<u64>,
     /// Going in, confirmed.
     pub fill: Phase,
     /// Resident when all wait, in bytes.
-    pub waiting_resident_bytes: u64,
+    pub waiting_resident_bytes: Option<u64>,
     /// Coming out, acknowledged.
     pub drain: Option<Phase>,
     /// Resident a while after the queue is empty, in bytes.
@@ -95,9 +94,9 @@ pub struct Phase {
     /// Messages a second.
     pub per_second: f64,
     /// The broker's CPU for each message, in microseconds.
-    pub cpu_us_per_message: f64,
+    pub cpu_us_per_message: Option<f64>,
     /// The most that was resident meanwhile, in bytes.
-    pub resident_bytes_max: u64,
+    pub resident_bytes_max: Option<u64>,
 }
 
 impl BacklogArgs {
@@ -107,7 +106,7 @@ impl BacklogArgs {
     /// When the broker refuses, fails, or nothing moves any more.
     pub fn run(&self) -> Result<()> {
         let report = self.measure()?;
-        print!("{report}");
+        self.connect.print(&report)?;
         if let Some(path) = &self.json_file {
             let json = serde_json::to_string_pretty(&report)?;
             fs::write(path, json).with_context(|| path.display().to_string())?;
@@ -117,11 +116,12 @@ impl BacklogArgs {
 
     fn measure(&self) -> Result<BacklogReport> {
         let args = self.load();
-        let target = args.target()?;
+        args.check()?;
+        let target = self.connect.target()?;
         let plan = Plan::new(&args);
         let mut control = Client::connect(&target)?;
         plan.declare(&mut control)?;
-        let idle = self.resident()?;
+        let idle = self.connect.broker_resident_bytes()?;
 
         let mut producer = Producer::connect(&BenchArgs { consumers: 0, ..args.clone() }, &target, &plan, 0)?;
         producer.limit_to(self.messages);
@@ -137,7 +137,7 @@ impl BacklogArgs {
             persistent: !self.transient,
             idle_resident_bytes: idle,
             fill,
-            waiting_resident_bytes: self.resident()?,
+            waiting_resident_bytes: self.connect.broker_resident_bytes()?,
             drain: None,
             after_resident_bytes: None,
         };
@@ -151,7 +151,7 @@ impl BacklogArgs {
         report.drain = Some(self.phase("out", passed, |shared| consumer.run(shared))?);
         close_all(vec![stream], CLOSE_LIMIT);
         thread::sleep(Duration::from_secs(self.wait_seconds));
-        report.after_resident_bytes = Some(self.resident()?);
+        report.after_resident_bytes = self.connect.broker_resident_bytes()?;
         plan.delete(&mut control)?;
         Ok(report)
     }
@@ -163,8 +163,8 @@ impl BacklogArgs {
         passed: impl Fn(&Shared) -> u64,
         work: impl FnOnce(&Shared) -> Result<()> + Send,
     ) -> Result<Phase> {
-        let shared = Shared::default();
-        let cpu = CpuSample::take(self.pid)?;
+        let shared = Shared::new();
+        let cpu = self.connect.broker_cpu()?;
         let begin = Instant::now();
         let watched = thread::scope(|scope| {
             scope.spawn(|| shared.end_on_error(work(&shared)));
@@ -175,16 +175,22 @@ impl BacklogArgs {
         shared.take_failure()?;
         let resident_bytes_max = watched?;
         let seconds = begin.elapsed().as_secs_f64();
-        let cpu_us = CpuSample::take(self.pid)?.us_since(&cpu);
+        let cpu_us = self.connect.broker_cpu_us_since(cpu.as_ref())?;
         let messages = self.messages as f64;
-        Ok(Phase { seconds, per_second: messages / seconds, cpu_us_per_message: cpu_us / messages, resident_bytes_max })
+        Ok(Phase {
+            seconds,
+            per_second: messages / seconds,
+            cpu_us_per_message: cpu_us.map(|us| us / messages),
+            resident_bytes_max,
+        })
     }
 
     /// Waits until all have passed and gives the most that was resident meanwhile.
-    fn watch(&self, name: &str, passed: impl Fn() -> u64, shared: &Shared) -> Result<u64> {
-        let (mut max, mut shown, mut moved) = (0, (Instant::now(), 0), (Instant::now(), 0));
+    fn watch(&self, name: &str, passed: impl Fn() -> u64, shared: &Shared) -> Result<Option<u64>> {
+        let mut progress = self.connect.progress();
+        let (mut max, mut shown, mut moved) = (None, 0, (Instant::now(), 0));
         loop {
-            let (count, resident) = (passed(), self.resident()?);
+            let (count, resident) = (passed(), self.connect.broker_resident_bytes()?);
             max = max.max(resident);
             if count >= self.messages || shared.is_over() {
                 return Ok(max);
@@ -193,36 +199,25 @@ impl BacklogArgs {
                 moved = (Instant::now(), count);
             }
             ensure!(moved.0.elapsed() < STALL_LIMIT, "nothing goes {name} any more after {count} messages");
-            let span = shown.0.elapsed();
-            if span >= PROGRESS_INTERVAL {
-                let rate = (count - shown.1) as f64 / span.as_secs_f64();
-                show(&format!(
-                    "{name:>3} {:>14} of {}  {:>10}/s  resident {:>7.1} MiB",
+            progress.show(|seconds| {
+                let rate = (count - std::mem::replace(&mut shown, count)) as f64 / seconds;
+                let resident = resident.map(|bytes| format!("  resident {:>9} MiB", mebibytes(bytes)));
+                format!(
+                    "{name:>3} {:>14} of {}  {:>10}/s{}",
                     grouped(count as f64),
                     grouped(self.messages as f64),
                     grouped(rate),
-                    mebibytes(resident)
-                ));
-                shown = (Instant::now(), count);
-            }
+                    resident.unwrap_or_default()
+                )
+            });
             thread::sleep(LOOK_INTERVAL);
         }
-    }
-
-    fn resident(&self) -> Result<u64> {
-        Ok(Memory::take(self.pid)?.resident_bytes)
     }
 
     /// The same as the load generator's options.
     fn load(&self) -> BenchArgs {
         BenchArgs {
-            url: self.url.clone(),
-            host: None,
-            port: None,
-            user: None,
-            password: None,
-            vhost: None,
-            pid: Some(self.pid),
+            connect: self.connect.clone(),
             producers: 1,
             consumers: 1,
             queues: 1,
@@ -235,8 +230,16 @@ impl BacklogArgs {
             backlog_max: self.messages,
             seconds: 0.0,
             warmup_seconds: 0.0,
-            json: false,
-            quiet: false,
+            durable: false,
+            rate: None,
+            latency: false,
+            bindings: None,
+            binding_key: None,
+            queue_argument: self.queue_argument.clone(),
+            exchange_argument: Vec::new(),
+            consumer_argument: Vec::new(),
+            stalled_consumers: 0,
+            stalled_queue_argument: Vec::new(),
         }
     }
 }
@@ -251,28 +254,13 @@ impl std::fmt::Display for BacklogReport {
             ("waiting", None, self.waiting_resident_bytes),
         ];
         rows.extend(self.drain.map(|drain| ("emptying", Some(drain), drain.resident_bytes_max)));
-        rows.extend(self.after_resident_bytes.map(|after| ("afterwards", None, after)));
+        rows.extend(self.after_resident_bytes.map(|after| ("afterwards", None, Some(after))));
         writeln!(f, "{:<12}{:>14}{:>16}{:>16}", "", "messages/s", "CPU us/message", "resident MiB")?;
         for (name, phase, resident) in rows {
-            let (rate, cpu) = phase.map_or_else(Default::default, |phase| {
-                (grouped(phase.per_second), format!("{:.2}", phase.cpu_us_per_message))
-            });
-            writeln!(f, "{name:<12}{rate:>14}{cpu:>16}{:>16.1}", mebibytes(resident))?;
+            let rate = phase.map(|phase| grouped(phase.per_second)).unwrap_or_default();
+            let cpu = phase.and_then(|phase| phase.cpu_us_per_message).map(|us| format!("{us:.2}")).unwrap_or_default();
+            writeln!(f, "{name:<12}{rate:>14}{cpu:>16}{:>16}", resident.map(mebibytes).unwrap_or_default())?;
         }
         Ok(())
     }
-}
-
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
-}
-
-/// A line of progress; what nobody can read must not end the run.
-fn show(line: &str) {
-    let mut stderr = stderr();
-    let _ = if stderr.is_terminal() {
-        write!(stderr, "\r{line}").and_then(|()| stderr.flush())
-    } else {
-        writeln!(stderr, "{line}")
-    };
 }

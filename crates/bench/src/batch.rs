@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::Result;
 use leveret_codec::content::ContentHeader;
 use leveret_codec::frame::{FrameKind, begin_frame, end_frame};
-use leveret_codec::limits::FRAME_OVERHEAD;
+use leveret_codec::limits::{FRAME_HEADER_SIZE, FRAME_OVERHEAD};
 use leveret_codec::method::{BasicPublish, Method};
 use leveret_codec::properties::{Properties, PropertiesRef};
 
@@ -17,9 +17,14 @@ const BASIC: u16 = 60;
 /// Delivery mode of a message that outlives a restart.
 const PERSISTENT: u8 = 2;
 
+/// Bytes that a time takes at the beginning of a body.
+pub const STAMP_BYTES: usize = 8;
+
 /// A ring of encoded messages, given out in pieces that end where a message ends.
 pub struct Batch {
     bytes: Vec<u8>,
+    /// Where the body of each message begins, behind the envelope of its first frame.
+    bodies: Vec<usize>,
     /// Where each message ends.
     ends: Vec<usize>,
     /// Index of the message that goes out next.
@@ -43,11 +48,12 @@ impl Batch {
     /// When a message cannot be encoded, which is a bug.
     pub fn encode(routes: &[Route], shape: &MessageShape, bytes_max: usize) -> Result<Self> {
         let body: Vec<u8> = (0..shape.size).map(|index| b'a' + (index % 26) as u8).collect();
-        let mut batch = Self { bytes: Vec::new(), ends: Vec::new(), next: 0 };
+        let mut batch = Self { bytes: Vec::new(), bodies: Vec::new(), ends: Vec::new(), next: 0 };
         let mut round_len = 0;
         while !routes.is_empty() && (round_len == 0 || batch.bytes.len() + round_len <= bytes_max) {
             for route in routes {
-                encode_message(route, shape, &body, &mut batch.bytes)?;
+                let body_start = encode_message(route, shape, &body, &mut batch.bytes)?;
+                batch.bodies.push(body_start);
                 batch.ends.push(batch.bytes.len());
             }
             if round_len == 0 {
@@ -60,6 +66,17 @@ impl Batch {
     /// How many messages the ring has.
     pub fn len(&self) -> u64 {
         self.ends.len() as u64
+    }
+
+    /// Writes a time into the body of each of the next `count` messages, no further than the ring's end: that of message
+    /// number 0 and on, as `stamp` tells them.
+    pub fn stamp(&mut self, count: u64, stamp: impl Fn(u64) -> u64) {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        for (index, body) in self.bodies.iter().skip(self.next).take(count).enumerate() {
+            if let Some(place) = self.bytes.get_mut(*body..).and_then(|bytes| bytes.first_chunk_mut::<STAMP_BYTES>()) {
+                *place = stamp(index as u64).to_be_bytes();
+            }
+        }
     }
 
     /// The bytes of the next messages, at most `count_max` of them and no further than the ring's end, and how many
@@ -79,7 +96,8 @@ impl Batch {
     }
 }
 
-fn encode_message(route: &Route, shape: &MessageShape, body: &[u8], out: &mut Vec<u8>) -> Result<()> {
+/// Appends a message and tells where its body begins.
+fn encode_message(route: &Route, shape: &MessageShape, body: &[u8], out: &mut Vec<u8>) -> Result<usize> {
     let publish = BasicPublish {
         exchange: route.exchange.as_bytes(),
         routing_key: route.routing_key.as_bytes(),
@@ -101,12 +119,13 @@ fn encode_message(route: &Route, shape: &MessageShape, body: &[u8], out: &mut Ve
         properties: PropertiesRef::parse(&encoded)?,
     };
     header.write_frame(CHANNEL, out);
+    let body_start = out.len() + FRAME_HEADER_SIZE;
     for part in body.chunks(shape.frame_max - FRAME_OVERHEAD) {
         let start = begin_frame(out, FrameKind::Body, CHANNEL);
         out.extend_from_slice(part);
         end_frame(out, start);
     }
-    Ok(())
+    Ok(body_start)
 }
 
 #[cfg(test)]
@@ -187,5 +206,20 @@ mod tests {
         assert_eq!(counts, [2, 1, 1, 1, 1]);
         assert_eq!(pieces, [whole.clone(), whole].concat());
         assert_eq!(batch.take(0), (&[][..], 0));
+    }
+
+    #[test]
+    fn times_are_written_into_the_bodies_that_go_out_next() {
+        let mut batch = Batch::encode(&[route("a"), route("bb"), route("ccc")], &SHAPE, 0).unwrap();
+        batch.take(1);
+        batch.stamp(9, |index| 1_000 + index);
+        let bodies: Vec<u64> = frames(batch.take(9).0)
+            .iter()
+            .filter(|frame| frame.kind == FrameKind::Body)
+            .map(|frame| u64::from_be_bytes(*frame.payload.first_chunk().unwrap()))
+            .collect();
+        assert_eq!(bodies, [1_000, 1_001]);
+        let first = frames(batch.take(1).0)[2].payload.to_vec();
+        assert_eq!(first, b"abcdefghijklmnop");
     }
 }

@@ -1,14 +1,15 @@
 //! A blocking AMQP connection of one channel: enough to set the stage, then its socket is handed to the hot loops.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use leveret_codec::frame::{FRAME_END, FrameKind};
 use leveret_codec::limits::FRAME_HEADER_SIZE;
 use leveret_codec::method::{
-    ChannelOpen, ChannelOpenOk, ConnectionClose, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk, Method,
+    ChannelClose, ChannelCloseOk, ChannelOpen, ChannelOpenOk, ConnectionClose, ConnectionCloseOk, ConnectionOpen,
+    ConnectionStartOk, ConnectionTuneOk, Method,
 };
 use leveret_codec::protocol_header::PROTOCOL_HEADER;
 use leveret_codec::table::{FieldTable, FieldValue, TableRef};
@@ -18,7 +19,12 @@ use crate::url::Target;
 /// The channel that every connection uses.
 pub const CHANNEL: u16 = 1;
 /// Frame size to ask for, RabbitMQ's default.
-const FRAME_MAX: u32 = 131_072;
+pub const FRAME_MAX: u32 = 131_072;
+/// Requests that are made before the first is answered.
+const PIPELINE_DEPTH: usize = 500;
+/// Bytes that are read of their answers at once.
+const PIPELINE_READ_BYTES: usize = 32 * 1024;
+const CLOSE_TEXT: &str = "bench is over";
 /// How long one step of connecting or declaring may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a socket waits before its thread looks whether the run is over.
@@ -38,11 +44,20 @@ impl Client {
     /// # Errors
     /// When the broker cannot be reached or refuses.
     pub fn connect(target: &Target) -> Result<Self> {
+        let mut client = Self::connect_without_channel(target)?;
+        client.call(ChannelOpen {}, ChannelOpenOk::NAME)?;
+        Ok(client)
+    }
+
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or refuses.
+    pub fn connect_without_channel(target: &Target) -> Result<Self> {
         let stream =
             connect_tcp(target).with_context(|| format!("cannot connect to {}:{}", target.host, target.port))?;
         let mut client = Self { stream, frame_max: FRAME_MAX, product: String::new(), scratch: Vec::new() };
         client.handshake(target).with_context(|| format!("handshake with {}:{}", target.host, target.port))?;
-        client.call(ChannelOpen {}, ChannelOpenOk::NAME)?;
         Ok(client)
     }
 
@@ -61,8 +76,63 @@ impl Client {
     /// # Errors
     /// When the broker answers with anything else, closing included.
     pub fn call<'a>(&mut self, request: impl Into<Method<'a>>, answer: &str) -> Result<()> {
+        self.call_on(CHANNEL, request, answer)
+    }
+
+    /// Makes all requests, many of them before the first is answered, and tells `on_answers` how many have been.
+    ///
+    /// # Errors
+    /// When the broker answers with anything else than `answer`, closing included.
+    pub fn call_all<'a, M: Into<Method<'a>>>(
+        &mut self,
+        requests: impl IntoIterator<Item = M>,
+        answer: &str,
+        mut on_answers: impl FnMut(u64),
+    ) -> Result<()> {
+        let mut requests = requests.into_iter().peekable();
+        let mut answered = 0;
+        while requests.peek().is_some() {
+            self.scratch.clear();
+            let mut count = 0;
+            for request in requests.by_ref().take(PIPELINE_DEPTH) {
+                request.into().write_frame(CHANNEL, &mut self.scratch);
+                count += 1;
+            }
+            self.stream.write_all(&self.scratch)?;
+            let mut answers = BufReader::with_capacity(PIPELINE_READ_BYTES, &self.stream);
+            for _ in 0..count {
+                let payload = read_method(&mut answers, self.frame_max)?;
+                let method = decode(&payload)?;
+                ensure!(method.name() == answer, "a request for {answer} was answered by {}", explain(&method));
+            }
+            ensure!(answers.buffer().is_empty(), "the broker sent more than answers");
+            answered += count;
+            on_answers(answered);
+        }
+        Ok(())
+    }
+
+    /// Opens the channel and closes it again.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn open_and_close_channel(&mut self) -> Result<()> {
+        self.call(ChannelOpen {}, ChannelOpenOk::NAME)?;
+        let close = ChannelClose { reply_code: 200, reply_text: CLOSE_TEXT, class_id: 0, method_id: 0 };
+        self.call(close, ChannelCloseOk::NAME)
+    }
+
+    /// Ends the connection in the agreed way.
+    ///
+    /// # Errors
+    /// When the broker does not agree.
+    pub fn close(mut self) -> Result<()> {
+        self.call_on(0, connection_close(), ConnectionCloseOk::NAME)
+    }
+
+    fn call_on<'a>(&mut self, channel: u16, request: impl Into<Method<'a>>, answer: &str) -> Result<()> {
         let request = request.into();
-        self.send(CHANNEL, request)?;
+        self.send(channel, request)?;
         let payload = self.read_method()?;
         let method = decode(&payload)?;
         ensure!(method.name() == answer, "{} was answered by {}", request.name(), explain(&method));
@@ -120,20 +190,24 @@ impl Client {
         Ok(())
     }
 
-    /// Reads exactly one method frame, so that nothing is lost when the socket is handed on.
     fn read_method(&mut self) -> Result<Vec<u8>> {
-        loop {
-            let mut envelope = [0; FRAME_HEADER_SIZE];
-            self.stream.read_exact(&mut envelope).context("the broker gave no answer")?;
-            let [kind, _, _, a, b, c, d] = envelope;
-            let size = u32::from_be_bytes([a, b, c, d]);
-            ensure!(size <= self.frame_max, "the broker sent a frame of {size} bytes");
-            let mut payload = vec![0; size as usize + 1];
-            self.stream.read_exact(&mut payload)?;
-            ensure!(payload.pop() == Some(FRAME_END), "the broker sent a frame without an end");
-            if kind == FrameKind::Method as u8 {
-                return Ok(payload);
-            }
+        read_method(&mut self.stream, self.frame_max)
+    }
+}
+
+/// Reads exactly one method frame, so that nothing is lost when the socket is handed on.
+fn read_method(source: &mut impl Read, frame_max: u32) -> Result<Vec<u8>> {
+    loop {
+        let mut envelope = [0; FRAME_HEADER_SIZE];
+        source.read_exact(&mut envelope).context("the broker gave no answer")?;
+        let [kind, _, _, a, b, c, d] = envelope;
+        let size = u32::from_be_bytes([a, b, c, d]);
+        ensure!(size <= frame_max, "the broker sent a frame of {size} bytes");
+        let mut payload = vec![0; size as usize + 1];
+        source.read_exact(&mut payload)?;
+        ensure!(payload.pop() == Some(FRAME_END), "the broker sent a frame without an end");
+        if kind == FrameKind::Method as u8 {
+            return Ok(payload);
         }
     }
 }
@@ -163,11 +237,17 @@ pub fn write_patiently(stream: &mut TcpStream, mut bytes: &[u8], is_over: impl F
 pub fn close_all(streams: Vec<TcpStream>, limit: Duration) {
     let deadline = Instant::now() + limit;
     let mut close = Vec::new();
-    let reason = ConnectionClose { reply_code: 200, reply_text: "bench is over", class_id: 0, method_id: 0 };
-    Method::from(reason).write_frame(0, &mut close);
+    Method::from(connection_close()).write_frame(0, &mut close);
     let mut rest = vec![0; 65_536];
-    let asked: Vec<TcpStream> =
-        streams.into_iter().filter_map(|mut stream| stream.write_all(&close).is_ok().then_some(stream)).collect();
+    let asked: Vec<TcpStream> = streams
+        .into_iter()
+        .filter_map(|mut stream| {
+            stream.write_all(&close).ok()?;
+            // RabbitMQ keeps the socket until its client lets go of it.
+            stream.shutdown(Shutdown::Write).ok()?;
+            Some(stream)
+        })
+        .collect();
     for mut stream in asked {
         // What is still on its way, and connection.close-ok, end with the broker's FIN.
         while Instant::now() < deadline {
@@ -188,9 +268,25 @@ pub fn unexpected(payload: &[u8]) -> anyhow::Error {
     }
 }
 
-/// Whether a method only says how the broker feels: it stops reading publishers by itself.
-pub fn is_alarm(payload: &[u8]) -> bool {
-    matches!(Method::decode(payload), Ok(Method::ConnectionBlocked(_) | Method::ConnectionUnblocked(_)))
+/// What a broker says about the alarms it has. It stops reading publishers by itself.
+pub enum Alarm {
+    /// Publishers are not read any more, for this reason.
+    Blocked(String),
+    /// Publishers are read again.
+    Unblocked,
+}
+
+/// The alarm that a method tells of, if it does.
+pub fn alarm(payload: &[u8]) -> Option<Alarm> {
+    match Method::decode(payload) {
+        Ok(Method::ConnectionBlocked(blocked)) => Some(Alarm::Blocked(blocked.reason.to_string())),
+        Ok(Method::ConnectionUnblocked(_)) => Some(Alarm::Unblocked),
+        _ => None,
+    }
+}
+
+fn connection_close() -> ConnectionClose<'static> {
+    ConnectionClose { reply_code: 200, reply_text: CLOSE_TEXT, class_id: 0, method_id: 0 }
 }
 
 fn decode(payload: &[u8]) -> Result<Method<'_>> {

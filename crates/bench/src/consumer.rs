@@ -4,12 +4,14 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
+use leveret_codec::limits::FRAME_OVERHEAD;
 use leveret_codec::method::BasicAck;
 
 use crate::args::BenchArgs;
-use crate::client::{CHANNEL, Client, is_alarm, unexpected, write_patiently};
-use crate::load::Shared;
+use crate::client::{CHANNEL, Client, FRAME_MAX, alarm, unexpected, write_patiently};
+use crate::latency::Recorder;
 use crate::plan::Plan;
+use crate::shared::Shared;
 use crate::url::Target;
 use crate::walk::{Event, FrameReader, Received};
 
@@ -25,6 +27,8 @@ pub struct Consumer {
     stream: TcpStream,
     reader: FrameReader,
     acks: Acks,
+    /// How long deliveries took, when they tell since when.
+    latencies: Option<Recorder>,
 }
 
 impl Consumer {
@@ -36,10 +40,16 @@ impl Consumer {
         let mut client = Client::connect(target)?;
         plan.consume(&mut client, index, args)?;
         let read_bytes = (READ_BYTES_TOTAL / args.consumers as usize).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+        let reader = match args.is_timed() {
+            // Of memory that is not used, none is taken.
+            true => FrameReader::timed(read_bytes.max(FRAME_MAX as usize + FRAME_OVERHEAD)),
+            false => FrameReader::with_capacity(read_bytes),
+        };
         Ok(Self {
             stream: client.into_stream()?,
-            reader: FrameReader::with_capacity(read_bytes),
+            reader,
             acks: Acks::every(args.ack_batch),
+            latencies: args.is_timed().then(Recorder::default),
         })
     }
 
@@ -55,15 +65,25 @@ impl Consumer {
     pub fn run(mut self, shared: &Shared) -> Result<()> {
         while !shared.is_over() {
             let mut count = 0;
-            let acks = &mut self.acks;
+            let (acks, latencies) = (&mut self.acks, &mut self.latencies);
+            // One look at the clock serves all that one read has brought.
+            let mut now = None;
             let received = self.reader.read(&mut self.stream, |event| {
                 match event {
                     Event::Delivered(tag) => {
                         count += 1;
                         acks.delivered(tag);
                     }
-                    Event::Other(payload) if is_alarm(payload) => {}
-                    Event::Other(payload) => return Err(unexpected(payload)),
+                    Event::Stamp(stamp_ns) => {
+                        let (now_ns, window) = now.get_or_insert_with(|| (shared.now_ns(), shared.window()));
+                        if let Some(latencies) = latencies.as_mut().filter(|_| window.contains(&stamp_ns)) {
+                            latencies.record_ns(now_ns.saturating_sub(stamp_ns));
+                        }
+                    }
+                    Event::Other(payload) => match alarm(payload) {
+                        Some(alarm) => shared.note_alarm(alarm),
+                        None => return Err(unexpected(payload)),
+                    },
                     other => bail!("the broker sent a consumer {other:?}"),
                 }
                 Ok(())
@@ -78,6 +98,9 @@ impl Consumer {
                 write_patiently(&mut self.stream, &self.acks.pending, || shared.is_over())?;
                 self.acks.pending.clear();
             }
+        }
+        if let Some(latencies) = &self.latencies {
+            shared.note_latencies(latencies);
         }
         Ok(())
     }

@@ -12,7 +12,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 
-use crate::report::Latency;
+use crate::latency::{Latency, Recorder};
+use crate::progress::Progress;
+use crate::report::grouped;
 
 /// Bytes of the file, a journal file's size.
 const FILE_BYTES: u64 = 64 << 20;
@@ -39,6 +41,9 @@ pub struct DiskArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
 }
 
 /// What the disk did with one number of records a sync.
@@ -91,15 +96,16 @@ impl DiskArgs {
     /// When the disk does not take the file.
     pub fn measure(&self) -> Result<Vec<DiskPoint>> {
         let path = self.dir.join(FILE_NAME);
-        let points =
-            prepare(&path).and_then(|file| self.records.iter().map(|&count| self.point(&file, count)).collect());
+        let mut progress = Progress::new(self.quiet);
+        let points = prepare(&path)
+            .and_then(|file| self.records.iter().map(|&count| self.point(&file, count, &mut progress)).collect());
         fs::remove_file(&path).with_context(|| path.display().to_string())?;
         points
     }
 
-    fn point(&self, file: &File, records: u64) -> Result<DiskPoint> {
+    fn point(&self, file: &File, records: u64, progress: &mut Progress) -> Result<DiskPoint> {
         let bytes = vec![0x5A; usize::try_from(records * self.size)?];
-        let (mut offset, mut syncs, mut latencies_ns) = (0, 0_u64, Vec::new());
+        let (mut offset, mut syncs, mut latencies) = (0, 0_u64, Recorder::default());
         let begin = Instant::now();
         let window = Duration::from_secs_f64(self.seconds);
         while begin.elapsed() < window || syncs == 0 {
@@ -110,8 +116,9 @@ impl DiskArgs {
             offset += bytes.len() as u64;
             let before = Instant::now();
             file.sync_data()?;
-            latencies_ns.push(u32::try_from(before.elapsed().as_nanos()).unwrap_or(u32::MAX));
+            latencies.record(before.elapsed());
             syncs += 1;
+            progress.show(|_| format!("records {records:>6}  syncs {:>10}", grouped(syncs as f64)));
         }
         let seconds = begin.elapsed().as_secs_f64();
         let records_per_second = (syncs * records) as f64 / seconds;
@@ -120,7 +127,7 @@ impl DiskArgs {
             syncs_per_second: syncs as f64 / seconds,
             records_per_second,
             megabytes_per_second: records_per_second * self.size as f64 / 1e6,
-            fdatasync: Latency::of(latencies_ns).context("nothing was synced")?,
+            fdatasync: latencies.summary().context("nothing was synced")?,
         })
     }
 }
@@ -145,7 +152,8 @@ mod tests {
     fn a_disk_is_measured_and_nothing_is_left() {
         let dir = std::env::temp_dir().join(format!("leveret-bench-disk-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let args = DiskArgs { dir: dir.clone(), records: vec![1, 512], size: 1024, seconds: 0.02, json: false };
+        let args =
+            DiskArgs { dir: dir.clone(), records: vec![1, 512], size: 1024, seconds: 0.02, json: false, quiet: true };
         let points = args.measure().unwrap();
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
         fs::remove_dir(&dir).unwrap();

@@ -6,10 +6,8 @@
 //! consumers:                  -------------------------->
 //! ```
 
-use std::io::{IsTerminal, Write, stderr};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +19,10 @@ use crate::consumer::Consumer;
 use crate::cpu::{self, CpuSample, Memory};
 use crate::plan::Plan;
 use crate::producer::Producer;
-use crate::report::{BrokerUsage, Latency, Report, grouped};
+use crate::progress::Progress;
+use crate::report::{BrokerUsage, Report, grouped};
+use crate::resources;
+use crate::shared::Shared;
 use crate::url::Target;
 
 /// How long consumers go on for what is left when the producers have stopped.
@@ -32,73 +33,10 @@ const DRAIN_SILENCE: Duration = Duration::from_secs(2);
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// How often the main thread looks at the counters.
 const WATCH_INTERVAL: Duration = Duration::from_millis(10);
-/// How often progress is shown.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
-
-/// What the threads of a run share. Counters are added to once a batch.
-#[derive(Default)]
-pub struct Shared {
-    /// Messages written, or about to be.
-    pub published: AtomicU64,
-    /// Deliveries read.
-    pub consumed: AtomicU64,
-    /// Publishes confirmed.
-    pub confirmed: AtomicU64,
-    is_measuring: AtomicBool,
-    /// Nanoseconds from a publish to its confirm, of those that were waited for one by one in the window.
-    latencies_ns: Mutex<Vec<u32>>,
-    producers_stop: AtomicBool,
-    everyone_stops: AtomicBool,
-    failure: Mutex<Option<anyhow::Error>>,
-}
-
-impl Shared {
-    /// Whether producers go on publishing.
-    pub fn is_loading(&self) -> bool {
-        !self.producers_stop.load(Ordering::Relaxed)
-    }
-
-    /// Whether what happens now counts.
-    pub fn is_measuring(&self) -> bool {
-        self.is_measuring.load(Ordering::Relaxed)
-    }
-
-    /// Adds what one producer has measured.
-    pub fn note_latencies(&self, latencies_ns: Vec<u32>) {
-        self.latencies_ns.lock().unwrap_or_else(PoisonError::into_inner).extend(latencies_ns);
-    }
-
-    /// Whether the run is over for everyone.
-    pub fn is_over(&self) -> bool {
-        self.everyone_stops.load(Ordering::Relaxed)
-    }
-
-    /// Ends the run if a thread failed; the first failure is the one reported.
-    pub fn end_on_error(&self, outcome: Result<()>) {
-        if let Err(error) = outcome
-            && !self.is_over()
-        {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert(error);
-            self.stop();
-        }
-    }
-
-    /// Ends the run for everyone.
-    pub fn stop(&self) {
-        self.producers_stop.store(true, Ordering::Relaxed);
-        self.everyone_stops.store(true, Ordering::Relaxed);
-    }
-
-    /// The first failure of a thread, if there was one.
-    ///
-    /// # Errors
-    /// That failure.
-    pub fn take_failure(&self) -> Result<()> {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.take().map_or(Ok(()), Err)
-    }
-}
+/// Files and sockets that the process needs besides those of its connections.
+const FILES_SPARE: u64 = 64;
+/// A connection's socket is held by who works on it, by who closes it, and by a producer's listener.
+const FILES_PER_CONNECTION: u64 = 3;
 
 /// Loads the broker as `args` say and reports what it passed on.
 ///
@@ -106,7 +44,9 @@ impl Shared {
 /// When the arguments contradict each other, or the broker cannot be reached, refuses or fails.
 pub fn run(args: &BenchArgs) -> Result<Report> {
     args.check()?;
-    let target = args.target()?;
+    let connections = u64::from(args.producers) + u64::from(args.consumers) + u64::from(args.stalled_consumers);
+    resources::allow_files(connections * FILES_PER_CONNECTION + FILES_SPARE)?;
+    let target = args.connect.target()?;
     let plan = Plan::new(args);
     let mut control = Client::connect(&target)?;
     plan.declare(&mut control)?;
@@ -120,7 +60,14 @@ pub fn run(args: &BenchArgs) -> Result<Report> {
 }
 
 fn load(args: &BenchArgs, target: &Target, plan: &Plan, control: &Client) -> Result<Report> {
-    let shared = Shared::default();
+    let shared = Shared::new();
+    // Held to the end and never read.
+    let mut stalled = Vec::new();
+    for index in 0..args.stalled_consumers {
+        let mut client = Client::connect(target)?;
+        plan.consume_stalled(&mut client, index, args)?;
+        stalled.push(client);
+    }
     let mut consumers = Vec::new();
     for index in 0..args.consumers {
         consumers.push(Consumer::connect(args, target, plan, index)?);
@@ -147,8 +94,7 @@ fn load(args: &BenchArgs, target: &Target, plan: &Plan, control: &Client) -> Res
     shared.take_failure()?;
     close_all(streams, CLOSE_LIMIT);
     let mut report = report?;
-    report.confirm_latency =
-        Latency::of(std::mem::take(&mut *shared.latencies_ns.lock().unwrap_or_else(PoisonError::into_inner)));
+    shared.finish(&mut report);
     Ok(report)
 }
 
@@ -173,18 +119,17 @@ struct Snapshot {
 
 impl Measurement<'_> {
     fn take(&self, control: &Client) -> Result<Report> {
-        let mut progress = Progress::new(self.args.quiet);
+        let mut progress = Shown::new(self.args.connect.progress());
         self.watch(self.args.warmup(), &mut progress);
         let before = self.snapshot()?;
-        self.shared.is_measuring.store(true, Ordering::Relaxed);
+        self.shared.begin_window();
         self.watch(self.args.window(), &mut progress);
-        self.shared.is_measuring.store(false, Ordering::Relaxed);
+        self.shared.end_window();
         let after = self.snapshot()?;
-        let memory = self.args.pid.map(Memory::take).transpose()?;
-        self.shared.producers_stop.store(true, Ordering::Relaxed);
+        let memory = self.args.connect.pid.map(Memory::take).transpose()?;
+        self.shared.stop_producers();
         let missing = self.drain(&mut progress);
-        progress.end();
-
+        drop(progress);
         let seconds = after.at.duration_since(before.at).as_secs_f64();
         let consumed = after.consumed - before.consumed;
         let confirmed = after.confirmed - before.confirmed;
@@ -209,6 +154,11 @@ impl Measurement<'_> {
             consumed_per_second: per_second(consumed),
             confirmed_per_second: per_second(confirmed),
             confirm_latency: None,
+            latency: None,
+            send_delay: None,
+            unsent: 0,
+            refused: 0,
+            blocked: None,
             commits: after.commits.zip(before.commits).map(|(after, before)| after - before),
             generator_cpu_us_per_message: us_per_message(after.generator.us_since(&before.generator)),
             broker_usage: broker_cpu_us.zip(memory).map(|(cpu_us, memory)| BrokerUsage {
@@ -220,8 +170,8 @@ impl Measurement<'_> {
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
-        let broker = self.args.pid.map(CpuSample::take).transpose()?;
-        let commits = self.args.pid.and_then(cpu::commits);
+        let broker = self.args.connect.pid.map(CpuSample::take).transpose()?;
+        let commits = self.args.connect.pid.and_then(cpu::commits);
         let generator = CpuSample::take(std::process::id())?;
         Ok(Snapshot {
             at: Instant::now(),
@@ -235,7 +185,7 @@ impl Measurement<'_> {
     }
 
     /// Lets the others work, and shows how far they are.
-    fn watch(&self, span: Duration, progress: &mut Progress) {
+    fn watch(&self, span: Duration, progress: &mut Shown) {
         let deadline = Instant::now() + span;
         while let Some(left) = deadline.checked_duration_since(Instant::now())
             && !self.shared.is_over()
@@ -246,14 +196,14 @@ impl Measurement<'_> {
     }
 
     /// Waits for what is under way and returns how many deliveries never came.
-    fn drain(&self, progress: &mut Progress) -> u64 {
+    fn drain(&self, progress: &mut Shown) -> u64 {
         let deadline = Instant::now() + DRAIN_LIMIT;
         let mut last = (Instant::now(), 0);
         loop {
             if self.args.consumers == 0 {
                 return 0;
             }
-            let expected = self.shared.published.load(Ordering::Relaxed) * self.copies;
+            let expected = self.shared.accepted(self.copies);
             let consumed = self.shared.consumed.load(Ordering::Relaxed);
             if consumed > last.1 {
                 last = (Instant::now(), consumed);
@@ -269,50 +219,30 @@ impl Measurement<'_> {
     }
 }
 
-/// One line on stderr that says how the run goes.
-struct Progress {
-    quiet: bool,
-    start: Instant,
-    last: Instant,
+/// What was shown of the run, and when.
+struct Shown {
+    progress: Progress,
     published: u64,
     consumed: u64,
 }
 
-impl Progress {
-    fn new(quiet: bool) -> Self {
-        let now = Instant::now();
-        Self { quiet, start: now, last: now, published: 0, consumed: 0 }
+impl Shown {
+    fn new(progress: Progress) -> Self {
+        Self { progress, published: 0, consumed: 0 }
     }
 
     fn show(&mut self, shared: &Shared, copies: u64) {
-        let span = self.last.elapsed();
-        if self.quiet || span < PROGRESS_INTERVAL {
-            return;
-        }
-        let published = shared.published.load(Ordering::Relaxed);
-        let consumed = shared.consumed.load(Ordering::Relaxed);
-        let rate = |count: u64| grouped(count as f64 / span.as_secs_f64());
-        let line = format!(
-            "{:5.1} s  published {:>12}/s  consumed {:>12}/s  backlog {:>9}",
-            self.start.elapsed().as_secs_f64(),
-            rate(published - self.published),
-            rate(consumed - self.consumed),
-            (published * copies).saturating_sub(consumed),
-        );
-        let mut stderr = stderr();
-        // Progress that nobody can read must not end the run.
-        let _ = if stderr.is_terminal() {
-            write!(stderr, "\r{line}").and_then(|()| stderr.flush())
-        } else {
-            writeln!(stderr, "{line}")
-        };
-        self.last = Instant::now();
-        (self.published, self.consumed) = (published, consumed);
-    }
-
-    fn end(&self) {
-        if !self.quiet && stderr().is_terminal() {
-            eprintln!();
-        }
+        let before = (self.published, self.consumed);
+        let shown = (&mut self.published, &mut self.consumed);
+        self.progress.show(|seconds| {
+            *shown.0 = shared.published.load(Ordering::Relaxed);
+            *shown.1 = shared.consumed.load(Ordering::Relaxed);
+            format!(
+                "published {:>12}/s  consumed {:>12}/s  backlog {:>9}",
+                grouped((*shown.0 - before.0) as f64 / seconds),
+                grouped((*shown.1 - before.1) as f64 / seconds),
+                shared.accepted(copies).saturating_sub(*shown.1),
+            )
+        });
     }
 }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use leveret_bench::BenchCommand;
 
-/// Load any AMQP 0-9-1 broker and measure it.
 #[derive(Parser)]
 #[command(name = "leveret-bench", version)]
 struct Cli {

@@ -9,8 +9,10 @@ use leveret_codec::method::{
 };
 use leveret_codec::table::{FieldTable, FieldValue, TableRef};
 
-use crate::args::{BenchArgs, ExchangeKind};
+use crate::args::BenchArgs;
+use crate::argument::Argument;
 use crate::client::Client;
+use crate::exchange::ExchangeKind;
 
 /// Header that the headers exchange routes by.
 const HEADER_KEY: &[u8] = b"queue";
@@ -20,8 +22,17 @@ pub struct Plan {
     kind: ExchangeKind,
     exchange: String,
     queues: Vec<String>,
+    /// Queues whose consumers stop reading.
+    stalled: Vec<String>,
+    /// Bindings that never match.
+    idle_bindings: u32,
+    binding_key: Option<String>,
     durable: bool,
     auto_delete: bool,
+    queue_arguments: Vec<u8>,
+    stalled_arguments: Vec<u8>,
+    exchange_arguments: Vec<u8>,
+    consumer_arguments: Vec<u8>,
 }
 
 /// How a message gets to one queue.
@@ -38,16 +49,31 @@ pub struct Route {
 impl Plan {
     /// Plans with names that no other run uses.
     pub fn new(args: &BenchArgs) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let run = format!("leveret-bench-{}-{}", std::process::id(), now.as_micros());
+        let run = unique_name();
         let exchange = match args.exchange {
             ExchangeKind::Default => String::new(),
             _ => run.clone(),
         };
-        let queues = (0..args.queues).map(|index| format!("{run}-{index}")).collect();
-        // A queue that only fills has no consumer to go with.
-        let auto_delete = !args.persistent && args.consumers > 0;
-        Self { kind: args.exchange, exchange, queues, durable: args.persistent, auto_delete }
+        let stalled_arguments = match args.stalled_queue_argument.as_slice() {
+            [] => &args.queue_argument,
+            given => given,
+        };
+        let durable = args.persistent || args.durable;
+        Self {
+            kind: args.exchange.clone(),
+            exchange,
+            queues: (0..args.queues).map(|index| format!("{run}-{index}")).collect(),
+            stalled: (0..args.stalled_consumers).map(|index| format!("{run}-stalled-{index}")).collect(),
+            idle_bindings: args.bindings.unwrap_or(0).saturating_sub(args.queues),
+            binding_key: args.binding_key.clone(),
+            durable,
+            // A queue that only fills has no consumer to go with.
+            auto_delete: !durable && args.consumers > 0,
+            queue_arguments: Argument::encode(&args.queue_argument),
+            stalled_arguments: Argument::encode(stalled_arguments),
+            exchange_arguments: Argument::encode(&args.exchange_argument),
+            consumer_arguments: Argument::encode(&args.consumer_argument),
+        }
     }
 
     /// How many queues get each message.
@@ -69,24 +95,23 @@ impl Plan {
                 auto_delete: false,
                 internal: false,
                 nowait: false,
-                arguments: TableRef::EMPTY,
+                arguments: TableRef::from_raw(&self.exchange_arguments),
             };
             control.call(exchange, ExchangeDeclareOk::NAME)?;
         }
-        for queue in &self.queues {
-            let declare = QueueDeclare {
-                queue,
-                passive: false,
-                durable: self.durable,
-                exclusive: false,
-                auto_delete: self.auto_delete,
-                nowait: false,
-                arguments: TableRef::EMPTY,
-            };
-            control.call(declare, QueueDeclareOk::NAME)?;
-            self.bind(control, queue)?;
-        }
-        Ok(())
+        let queues = self.queues.iter().map(|queue| (queue, &self.queue_arguments));
+        let stalled = self.stalled.iter().map(|queue| (queue, &self.stalled_arguments));
+        let declares = queues.chain(stalled).map(|(queue, arguments)| QueueDeclare {
+            queue,
+            passive: false,
+            durable: self.durable,
+            exclusive: false,
+            auto_delete: self.auto_delete,
+            nowait: false,
+            arguments: TableRef::from_raw(arguments),
+        });
+        control.call_all(declares, QueueDeclareOk::NAME, |_| ())?;
+        self.bind(control)
     }
 
     /// Deletes what was declared.
@@ -94,10 +119,9 @@ impl Plan {
     /// # Errors
     /// When the broker refuses.
     pub fn delete(&self, control: &mut Client) -> Result<()> {
-        for queue in &self.queues {
-            let delete = QueueDelete { queue, if_unused: false, if_empty: false, nowait: false };
-            control.call(delete, QueueDeleteOk::NAME)?;
-        }
+        let queues = self.queues.iter().chain(&self.stalled);
+        let deletes = queues.map(|queue| QueueDelete { queue, if_unused: false, if_empty: false, nowait: false });
+        control.call_all(deletes, QueueDeleteOk::NAME, |_| ())?;
         if self.kind != ExchangeKind::Default {
             let delete = ExchangeDelete { exchange: &self.exchange, if_unused: false, nowait: false };
             control.call(delete, ExchangeDeleteOk::NAME)?;
@@ -110,11 +134,24 @@ impl Plan {
     /// # Errors
     /// When the broker refuses.
     pub fn consume(&self, client: &mut Client, index: u32, args: &BenchArgs) -> Result<()> {
+        self.consume_from(client, &self.share(index, args.consumers), args)
+    }
+
+    /// Makes `client` the consumer of stalled queue number `index`.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn consume_stalled(&self, client: &mut Client, index: u32, args: &BenchArgs) -> Result<()> {
+        let queue: Vec<&str> = self.stalled.iter().skip(index as usize).take(1).map(String::as_str).collect();
+        self.consume_from(client, &queue, args)
+    }
+
+    fn consume_from(&self, client: &mut Client, queues: &[&str], args: &BenchArgs) -> Result<()> {
         if args.prefetch > 0 {
             let qos = BasicQos { prefetch_size: 0, prefetch_count: args.prefetch, global: false };
             client.call(qos, BasicQosOk::NAME)?;
         }
-        for queue in self.share(index, args.consumers) {
+        for queue in queues {
             let consume = BasicConsume {
                 queue,
                 consumer_tag: "",
@@ -122,7 +159,7 @@ impl Plan {
                 no_ack: args.ack_batch.is_none(),
                 exclusive: false,
                 nowait: false,
-                arguments: TableRef::EMPTY,
+                arguments: TableRef::from_raw(&self.consumer_arguments),
             };
             client.call(consume, BasicConsumeOk::NAME)?;
         }
@@ -143,25 +180,40 @@ impl Plan {
         Route { exchange: self.exchange.clone(), routing_key, headers }
     }
 
-    fn bind(&self, control: &mut Client, queue: &str) -> Result<()> {
-        let mut arguments = Vec::new();
-        let routing_key = match self.kind {
-            ExchangeKind::Default => return Ok(()),
-            ExchangeKind::Topic => format!("{queue}.*"),
-            ExchangeKind::Direct | ExchangeKind::Fanout => queue.to_owned(),
-            ExchangeKind::Headers => {
-                queue_header(queue).encode(&mut arguments);
-                String::new()
-            }
-        };
-        let bind = QueueBind {
+    /// Binds every queue by its own key, and some by keys that nobody publishes with.
+    fn bind(&self, control: &mut Client) -> Result<()> {
+        if self.kind == ExchangeKind::Default {
+            return Ok(());
+        }
+        let own = self.queues.iter().chain(&self.stalled).map(|queue| (queue, queue.clone()));
+        let never = (0..self.idle_bindings).map(|index| format!("{}-never-{index}", self.exchange));
+        let mut bindings = Vec::new();
+        for (queue, name) in own.chain(self.queues.iter().cycle().zip(never)) {
+            let (routing_key, arguments) = self.binding(&name);
+            bindings.push((queue, routing_key, arguments));
+        }
+        let binds = bindings.iter().map(|(queue, routing_key, arguments)| QueueBind {
             queue,
             exchange: &self.exchange,
-            routing_key: &routing_key,
+            routing_key,
             nowait: false,
-            arguments: TableRef::from_raw(&arguments),
+            arguments: TableRef::from_raw(arguments),
+        });
+        control.call_all(binds, QueueBindOk::NAME, |_| ())
+    }
+
+    /// Key and arguments of a binding that takes what is published for the queue of this name.
+    fn binding(&self, name: &str) -> (String, Vec<u8>) {
+        let mut arguments = Vec::new();
+        if self.kind == ExchangeKind::Headers {
+            queue_header(name).encode(&mut arguments);
+        }
+        let own_key = match self.kind {
+            ExchangeKind::Topic => format!("{name}.*"),
+            ExchangeKind::Headers => String::new(),
+            _ => name.to_owned(),
         };
-        control.call(bind, QueueBindOk::NAME)
+        (self.binding_key.clone().unwrap_or(own_key), arguments)
     }
 
     /// Shares the queues out so that each has someone, and everyone has at least one.
@@ -170,6 +222,25 @@ impl Plan {
         let first = index % queues;
         let step = if members < queues { members } else { queues };
         self.queues.iter().skip(first).step_by(step).map(String::as_str).collect()
+    }
+}
+
+/// A name that no other run uses, as the names of all that a run declares begin.
+pub fn unique_name() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("leveret-bench-{}-{}", std::process::id(), now.as_micros())
+}
+
+/// The declaration of a queue that nothing goes to.
+pub fn empty_queue<'a>(queue: &'a str, durable: bool, arguments: &'a [u8]) -> QueueDeclare<'a> {
+    QueueDeclare {
+        queue,
+        passive: false,
+        durable,
+        exclusive: false,
+        auto_delete: false,
+        nowait: false,
+        arguments: TableRef::from_raw(arguments),
     }
 }
 
@@ -214,9 +285,11 @@ mod tests {
         assert_eq!((routes[0].exchange.as_str(), &routes[0].routing_key), ("", &plan.queues[1]));
         let (routes, plan) = route("topic");
         assert_eq!(routes[0].routing_key, format!("{}.message", plan.queues[1]));
+        assert_eq!(plan.binding("q").0, "q.*");
         let (routes, plan) = route("headers");
         let value = FieldValue::LongStr(plan.queues[1].as_bytes().into());
         assert_eq!(routes[0].headers.as_ref().unwrap().get(HEADER_KEY), Some(&value));
+        assert_eq!(route("x-modulus-hash --binding-key 3").1.binding("q").0, "3");
         assert_eq!((route("fanout").1.copies(), route("direct").1.copies()), (3, 1));
     }
 }

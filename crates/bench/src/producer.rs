@@ -10,10 +10,12 @@ use leveret_codec::method::{ConfirmSelect, ConfirmSelectOk};
 
 use crate::args::BenchArgs;
 use crate::batch::{Batch, MessageShape};
-use crate::client::{Client, is_alarm, unexpected, write_patiently};
+use crate::client::{Client, alarm, unexpected, write_patiently};
 use crate::confirm::Confirms;
-use crate::load::Shared;
+use crate::latency::Recorder;
+use crate::pace::{Pace, SLEEP_MAX, sleep_precisely};
 use crate::plan::Plan;
+use crate::shared::Shared;
 use crate::url::Target;
 use crate::walk::{Event, FrameReader, Received};
 
@@ -40,6 +42,13 @@ pub struct Producer {
     room_min: u64,
     /// How many it publishes at most.
     count_max: u64,
+    /// The schedule to keep to, if there is one.
+    pace: Option<Pace>,
+    is_timed: bool,
+    /// When the schedule began, by the clock of the run.
+    begin_ns: u64,
+    /// How much later than due messages were sent.
+    delays: Recorder,
 }
 
 impl Producer {
@@ -70,6 +79,10 @@ impl Producer {
             window: args.confirms,
             room_min: most.div_ceil(2),
             count_max: u64::MAX,
+            pace: args.rate.map(|rate| Pace::share(rate, index, args.producers)),
+            is_timed: args.is_timed(),
+            begin_ns: 0,
+            delays: Recorder::default(),
         })
     }
 
@@ -88,18 +101,11 @@ impl Producer {
     /// # Errors
     /// When the broker closes the connection or breaks the protocol.
     pub fn run(mut self, shared: &Shared) -> Result<()> {
-        if self.window == Some(1) {
-            return self.publish_one_by_one(shared);
+        if self.pace.is_some() {
+            sleep_precisely();
         }
-        let confirmed = AtomicU64::new(0);
-        let mut listener = self.stream.try_clone()?;
-        let writer = thread::current();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                shared.end_on_error(listen(&mut listener, &confirmed, &writer, shared));
-            });
-            self.publish(&confirmed, shared)
-        })
+        self.begin_ns = shared.now_ns();
+        if self.window == Some(1) { self.publish_one_by_one(shared) } else { self.publish_beside(shared) }
     }
 
     /// One thread writes a message and waits for its confirm, so that the time between is the broker's and not that of
@@ -107,13 +113,17 @@ impl Producer {
     fn publish_one_by_one(&mut self, shared: &Shared) -> Result<()> {
         let mut reader = FrameReader::with_capacity(READ_BYTES);
         let mut confirms = Confirms::default();
-        let mut latencies_ns = Vec::new();
+        let mut latencies = Recorder::default();
         let mut sent = 0;
         while shared.is_loading() && sent < self.count_max {
+            if self.wait_until_due(sent, shared) == 0 {
+                continue;
+            }
             if self.room(0, shared) == 0 {
                 thread::sleep(ROOM_POLL);
                 continue;
             }
+            self.stamp(sent, 1, shared);
             let (bytes, count) = self.batch.take(1);
             sent += count;
             shared.published.fetch_add(count, Ordering::Relaxed);
@@ -125,23 +135,40 @@ impl Producer {
                 read_confirms(&mut self.stream, &mut reader, &mut confirms, shared)?;
             }
             if shared.is_measuring() {
-                latencies_ns.push(u32::try_from(begin.elapsed().as_nanos()).unwrap_or(u32::MAX));
+                latencies.record(begin.elapsed());
             }
-            shared.confirmed.fetch_add(count, Ordering::Relaxed);
         }
-        shared.note_latencies(latencies_ns);
+        self.note_schedule(sent, shared);
+        shared.note_confirm_latencies(&latencies);
         Ok(())
+    }
+
+    /// Publishes while another thread listens.
+    fn publish_beside(&mut self, shared: &Shared) -> Result<()> {
+        let confirmed = AtomicU64::new(0);
+        let mut listener = self.stream.try_clone()?;
+        let writer = thread::current();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                shared.end_on_error(listen(&mut listener, &confirmed, &writer, shared));
+            });
+            self.publish(&confirmed, shared)
+        })
     }
 
     fn publish(&mut self, confirmed: &AtomicU64, shared: &Shared) -> Result<()> {
         let mut sent = 0;
         while shared.is_loading() && sent < self.count_max {
-            let left = self.count_max - sent;
+            let left = self.wait_until_due(sent, shared).min(self.count_max - sent);
+            if left == 0 {
+                continue;
+            }
             let room = self.room(sent - confirmed.load(Ordering::Relaxed), shared).min(left);
             if room < self.room_min.min(left) {
                 thread::park_timeout(ROOM_POLL);
                 continue;
             }
+            self.stamp(sent, room, shared);
             let (bytes, count) = self.batch.take(room);
             sent += count;
             // Counted first: a consumer may see them before the write returns.
@@ -152,13 +179,52 @@ impl Producer {
                 break;
             }
         }
+        self.note_schedule(sent, shared);
         Ok(())
+    }
+
+    /// Tells how well it has kept to the schedule.
+    fn note_schedule(&self, sent: u64, shared: &Shared) {
+        if let Some(pace) = &self.pace {
+            let due = pace.count_due(shared.producers_end_ns().saturating_sub(self.begin_ns));
+            shared.note_send_delays(&self.delays, due.saturating_sub(sent));
+        }
+    }
+
+    /// How many messages are due and not sent. When there are none, sleeps until the next is, or the run may be over.
+    fn wait_until_due(&mut self, sent: u64, shared: &Shared) -> u64 {
+        let Some(pace) = &self.pace else {
+            return u64::MAX;
+        };
+        let elapsed_ns = shared.now_ns() - self.begin_ns;
+        let due = pace.count_due(elapsed_ns).saturating_sub(sent);
+        let next_ns = pace.due_ns(sent);
+        if due == 0 {
+            thread::sleep(Duration::from_nanos(next_ns.saturating_sub(elapsed_ns)).min(SLEEP_MAX));
+        } else if shared.is_measuring() {
+            self.delays.record_ns(elapsed_ns.saturating_sub(next_ns));
+        }
+        due
+    }
+
+    /// Writes into the next messages when they are due, or that they are sent now.
+    fn stamp(&mut self, sent: u64, count: u64, shared: &Shared) {
+        if !self.is_timed {
+            return;
+        }
+        let begin_ns = self.begin_ns;
+        match &self.pace {
+            Some(pace) => self.batch.stamp(count, |index| begin_ns + pace.due_ns(sent + index)),
+            None => {
+                let now_ns = shared.now_ns();
+                self.batch.stamp(count, |_| now_ns);
+            }
+        }
     }
 
     /// How many messages may go out now.
     fn room(&self, unconfirmed: u64, shared: &Shared) -> u64 {
-        let published = shared.published.load(Ordering::Relaxed) * self.copies;
-        let backlog = published.saturating_sub(shared.consumed.load(Ordering::Relaxed));
+        let backlog = shared.accepted(self.copies).saturating_sub(shared.consumed.load(Ordering::Relaxed));
         let room = self.backlog_max.saturating_sub(backlog).div_ceil(self.copies);
         match self.window {
             Some(window) => room.min(window.saturating_sub(unconfirmed)),
@@ -176,7 +242,6 @@ fn listen(stream: &mut TcpStream, confirmed: &AtomicU64, writer: &Thread, shared
         let count = confirms.count();
         if count > before {
             confirmed.store(count, Ordering::Relaxed);
-            shared.confirmed.fetch_add(count - before, Ordering::Relaxed);
             writer.unpark();
         }
     }
@@ -190,19 +255,32 @@ fn read_confirms(
     confirms: &mut Confirms,
     shared: &Shared,
 ) -> Result<()> {
+    let before = confirms.count();
+    let mut refused = 0;
     let received = reader.read(stream, |event| {
         match event {
             Event::Confirmed { tag, multiple } => confirms.confirm(tag, multiple),
-            Event::Other(payload) if is_alarm(payload) => {}
-            Event::Refused => bail!("the broker refused a message (basic.nack)"),
+            Event::Refused { tag, multiple } => {
+                let settled = confirms.count();
+                confirms.confirm(tag, multiple);
+                refused += confirms.count() - settled;
+            }
             Event::Returned => bail!("the broker returned a message"),
-            Event::Delivered(_) => bail!("the broker delivered to a producer"),
-            Event::Other(payload) => return Err(unexpected(payload)),
+            Event::Delivered(_) | Event::Stamp(_) => bail!("the broker delivered to a producer"),
+            Event::Other(payload) => match alarm(payload) {
+                Some(alarm) => shared.note_alarm(alarm),
+                None => return Err(unexpected(payload)),
+            },
         }
         Ok(())
     })?;
     if received == Received::End && !shared.is_over() {
         bail!("the broker closed a producer's connection");
+    }
+    let settled = confirms.count() - before;
+    if settled > 0 {
+        shared.refused.fetch_add(refused, Ordering::Relaxed);
+        shared.confirmed.fetch_add(settled - refused, Ordering::Relaxed);
     }
     Ok(())
 }

@@ -349,11 +349,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::args::tests::parse;
 
-    fn relay_port() -> u16 {
+    pub(crate) fn relay_port() -> u16 {
         let relay = Relay::bind(0).unwrap();
         let port = relay.address().unwrap().port();
         thread::spawn(move || relay.serve());

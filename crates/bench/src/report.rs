@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::args::BenchArgs;
 use crate::cpu::Memory;
+use crate::latency::Latency;
 
 /// The result of a run. All rates and costs are of the measured window.
 #[derive(Clone, Debug, Serialize)]
@@ -28,35 +29,22 @@ pub struct Report {
     pub confirmed_per_second: f64,
     /// From a publish to its confirm, when each was waited for before the next (a window of 1).
     pub confirm_latency: Option<Latency>,
+    /// From when a message was due (with a rate) or sent to its delivery, of those due or sent in the window.
+    pub latency: Option<Latency>,
+    /// How late the load generator itself was: from when messages were due to when they were sent. Part of `latency`.
+    pub send_delay: Option<Latency>,
+    /// Messages of a rate that were due and never sent, because the broker did not take them.
+    pub unsent: u64,
+    /// Publishes that the broker refused (basic.nack).
+    pub refused: u64,
+    /// Why the broker blocked publishers, if it did.
+    pub blocked: Option<String>,
     /// How often the broker wrote to its journal, where that can be seen.
     pub commits: Option<u64>,
     /// CPU of the load generator for each delivery, in microseconds: user, system, all threads.
     pub generator_cpu_us_per_message: f64,
     /// The broker's side, when its process was named.
     pub broker_usage: Option<BrokerUsage>,
-}
-
-/// How long things took, in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Latency {
-    /// The median.
-    pub p50_us: f64,
-    /// 99 of 100 took no longer.
-    pub p99_us: f64,
-    /// The longest.
-    pub max_us: f64,
-}
-
-impl Latency {
-    /// The summary of these nanoseconds, `None` when there are none.
-    pub fn of(mut all_ns: Vec<u32>) -> Option<Self> {
-        all_ns.sort_unstable();
-        let at = |hundredths: usize| {
-            let index = (all_ns.len() * hundredths / 100).min(all_ns.len().saturating_sub(1));
-            all_ns.get(index).map(|ns| f64::from(*ns) / 1e3)
-        };
-        Some(Self { p50_us: at(50)?, p99_us: at(99)?, max_us: at(100)? })
-    }
 }
 
 /// What the broker's process used.
@@ -80,10 +68,6 @@ impl fmt::Display for Report {
         if self.work.confirms.is_some() {
             row("confirmed /s", grouped(self.confirmed_per_second))?;
         }
-        if let Some(latency) = &self.confirm_latency {
-            row("confirm us, median", format!("{:.1}", latency.p50_us))?;
-            row("confirm us, 99 of 100", format!("{:.1}", latency.p99_us))?;
-        }
         if let Some(commits) = self.commits.filter(|commits| *commits > 0) {
             row("confirmed / commit", format!("{:.1}", self.messages as f64 / commits as f64))?;
         }
@@ -97,6 +81,25 @@ impl fmt::Display for Report {
         row("generator CPU us/message", format!("{:.3}", self.generator_cpu_us_per_message))?;
         if self.missing > 0 {
             row("missing after the end", grouped(self.missing as f64))?;
+        }
+        if self.unsent > 0 && self.work.rate.is_some() {
+            row("due but not sent", grouped(self.unsent as f64))?;
+        }
+        if self.refused > 0 {
+            row("refused by the broker", grouped(self.refused as f64))?;
+        }
+        let latencies = [
+            ("confirm us", &self.confirm_latency),
+            ("latency us", &self.latency),
+            ("of it, sent late us", &self.send_delay),
+        ];
+        for (name, latency) in latencies {
+            if let Some(latency) = latency {
+                writeln!(f, "{name:<28}{}", latency.row())?;
+            }
+        }
+        if let Some(reason) = &self.blocked {
+            writeln!(f, "{:<28}{reason}", "the broker blocked for")?;
         }
         Ok(())
     }
@@ -118,6 +121,15 @@ fn describe(work: &BenchArgs) -> String {
     if let Some(window) = work.confirms {
         words.push(format!("confirms, window {window}"));
     }
+    if let Some(rate) = work.rate {
+        words.push(format!("{} messages/s", grouped(rate)));
+    }
+    if let Some(bindings) = work.bindings {
+        words.push(format!("{bindings} bindings"));
+    }
+    if work.stalled_consumers > 0 {
+        words.push(format!("{} stalled consumer(s) more", work.stalled_consumers));
+    }
     words.join(", ")
 }
 
@@ -134,7 +146,8 @@ pub(crate) fn grouped(number: f64) -> String {
     text
 }
 
-fn mebibytes(bytes: u64) -> String {
+/// Mebibytes with one digit.
+pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
 
@@ -150,20 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn latencies_are_summed_up() {
-        assert_eq!(Latency::of(Vec::new()), None);
-        let one = Latency { p50_us: 2.0, p99_us: 2.0, max_us: 2.0 };
-        assert_eq!(Latency::of(vec![2_000]), Some(one));
-        let many = Latency::of((1..=1_000).rev().map(|us| us * 1_000).collect());
-        assert_eq!(many, Some(Latency { p50_us: 501.0, p99_us: 991.0, max_us: 1_000.0 }));
-    }
-
-    #[test]
     fn the_work_is_told_in_words() {
         let words = describe(&parse("--size 1024 --ack-batch 100 --prefetch 1000").unwrap());
         assert!(words.ends_with("transient, acks of 100, prefetch 1000"), "{words}");
         let words = describe(&parse("--persistent --confirms 7").unwrap());
         assert!(words.ends_with("persistent, auto-ack, confirms, window 7"), "{words}");
+        let words = describe(&parse("--rate 5000 --exchange topic --bindings 9").unwrap());
+        assert!(words.ends_with("5,000 messages/s, 9 bindings"), "{words}");
     }
 
     #[test]
@@ -178,6 +184,11 @@ mod tests {
             consumed_per_second: 3.0,
             confirmed_per_second: 0.0,
             confirm_latency: None,
+            latency: Some(Latency { p50_us: 1.0, p90_us: 2.0, p99_us: 3.0, p999_us: 4.0, max_us: 5.0, count: 6 }),
+            send_delay: None,
+            unsent: 0,
+            refused: 0,
+            blocked: Some("low on disk".into()),
             commits: None,
             generator_cpu_us_per_message: 0.5,
             broker_usage: Some(BrokerUsage { cpu_us_per_message: 1.5, cores: 0.1, memory: Memory::default() }),
@@ -185,7 +196,10 @@ mod tests {
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["broker_usage"]["cpu_us_per_message"], 1.5);
         assert_eq!(json["work"]["size"], 5);
+        assert_eq!(json["latency"]["p999_us"], 4.0);
         assert!(!json.to_string().contains("secret"));
+        assert!(report.to_string().contains("p99.9 4.0"));
+        assert!(report.to_string().contains("low on disk"));
         assert!(report.to_string().contains("broker CPU us/message"));
     }
 }

@@ -39,8 +39,15 @@ pub enum Event<'a> {
         /// Whether all before it are confirmed too.
         multiple: bool,
     },
-    /// `basic.nack`: the broker could not take a publish.
-    Refused,
+    /// `basic.nack`: the broker did not take a publish, or all up to it.
+    Refused {
+        /// Sequence number of the publish.
+        tag: u64,
+        /// Whether all before it were refused too.
+        multiple: bool,
+    },
+    /// The first bytes of a body, when all of that body has come. Only a timed reader tells them.
+    Stamp(u64),
     /// `basic.return`: a mandatory message had no queue.
     Returned,
     /// Any other method, as its payload.
@@ -56,12 +63,15 @@ impl<'a> Event<'a> {
                 let tag = rest.get(usize::from(tag_len)..)?.first_chunk::<8>()?;
                 Some(Self::Delivered(u64::from_be_bytes(*tag)))
             }
-            BASIC_ACK => {
+            method @ (BASIC_ACK | BASIC_NACK) => {
                 let (tag, bits) = arguments.split_first_chunk::<8>()?;
-                let multiple = bits.first()? & 1 == 1;
-                Some(Self::Confirmed { tag: u64::from_be_bytes(*tag), multiple })
+                let (tag, multiple) = (u64::from_be_bytes(*tag), bits.first()? & 1 == 1);
+                Some(if method == BASIC_ACK {
+                    Self::Confirmed { tag, multiple }
+                } else {
+                    Self::Refused { tag, multiple }
+                })
             }
-            BASIC_NACK => Some(Self::Refused),
             BASIC_RETURN => Some(Self::Returned),
             _ => Some(Self::Other(payload)),
         }
@@ -92,13 +102,19 @@ impl FrameReader {
         Self { buffer: vec![0; capacity].into(), filled: 0, walker: Walker::default() }
     }
 
+    /// A reader that tells the first bytes of bodies too. Frames must fit its buffer.
+    pub fn timed(capacity: usize) -> Self {
+        let walker = Walker { body: Some(BodyWatch::default()), ..Walker::default() };
+        Self { walker, ..Self::with_capacity(capacity) }
+    }
+
     /// Reads once and tells `on_event` each method that has arrived whole.
     ///
     /// # Errors
     /// When the socket fails, when the stream is not made of frames, or when `on_event` says so.
     pub fn read(&mut self, source: &mut impl Read, on_event: impl FnMut(Event<'_>) -> Result<()>) -> Result<Received> {
         let Some(space) = self.buffer.get_mut(self.filled..).filter(|space| !space.is_empty()) else {
-            bail!("a method frame is larger than the read buffer");
+            bail!("a frame is larger than the read buffer");
         };
         let received = match source.read(space) {
             Ok(0) => return Ok(Received::End),
@@ -124,6 +140,35 @@ impl FrameReader {
 struct Walker {
     /// Bytes still to come of a content frame that was stepped over.
     skip: usize,
+    /// What is known of the body under way, when bodies are looked at.
+    body: Option<BodyWatch>,
+}
+
+/// A body of which not all frames have come.
+#[derive(Default)]
+struct BodyWatch {
+    missing: u64,
+    stamp: Option<u64>,
+}
+
+impl BodyWatch {
+    /// Takes a whole frame of content and gives the first bytes of a body that is complete with it.
+    fn take(&mut self, kind: u8, payload: &[u8]) -> Option<u64> {
+        match kind {
+            HEADER => {
+                // Class and weight stand before the size.
+                self.missing = u64::from_be_bytes(*payload.get(4..)?.first_chunk()?);
+                self.stamp = None;
+                None
+            }
+            BODY => {
+                self.missing = self.missing.saturating_sub(payload.len() as u64);
+                self.stamp = self.stamp.or_else(|| payload.first_chunk().map(|stamp| u64::from_be_bytes(*stamp)));
+                if self.missing == 0 { self.stamp.take() } else { None }
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Walker {
@@ -141,7 +186,7 @@ impl Walker {
             let [kind, _, _, a, b, c, d] = *envelope;
             let size = u32::from_be_bytes([a, b, c, d]) as usize;
             let Some((payload, after_payload)) = after.split_at_checked(size) else {
-                if kind == METHOD {
+                if kind == METHOD || self.body.is_some() {
                     break;
                 }
                 self.step_over(kind, size + 1 - after.len())?;
@@ -156,7 +201,11 @@ impl Walker {
                     Some(event) => on_event(event)?,
                     None => bail!("a method frame of {size} bytes is cut short"),
                 },
-                HEADER | BODY | HEARTBEAT => {}
+                HEADER | BODY | HEARTBEAT => {
+                    if let Some(stamp) = self.body.as_mut().and_then(|body| body.take(kind, payload)) {
+                        on_event(Event::Stamp(stamp))?;
+                    }
+                }
                 other => bail!("the broker sent a frame of kind {other}"),
             }
             rest = after_frame;
@@ -272,9 +321,40 @@ mod tests {
         assert_eq!(Event::of(&ack), Some(Event::Confirmed { tag: 9, multiple: true }));
         let ack = [&[0, 60, 0, 80][..], &tag, &[0]].concat();
         assert_eq!(Event::of(&ack), Some(Event::Confirmed { tag: 9, multiple: false }));
-        assert_eq!(Event::of(&[0, 60, 0, 120]), Some(Event::Refused));
+        let nack = [&[0, 60, 0, 120][..], &tag, &[1]].concat();
+        assert_eq!(Event::of(&nack), Some(Event::Refused { tag: 9, multiple: true }));
         assert_eq!(Event::of(&[0, 60, 0, 50]), Some(Event::Returned));
         assert_eq!(Event::of(&[0, 20, 0, 41]), Some(Event::Other(&[0, 20, 0, 41])));
         assert_eq!(Event::of(&[0, 60, 0, 60, 200]), None);
+    }
+
+    #[test]
+    fn a_timed_reader_tells_the_first_bytes_of_whole_bodies() {
+        let stamped = |stamp: u64, rest: &[u8]| [&stamp.to_be_bytes(), rest].concat();
+        let mut in_two_frames = delivery(2, &stamped(78, &[7; 42]));
+        let body = in_two_frames.split_off(in_two_frames.len() - 58);
+        for part in body[7..57].chunks(30) {
+            in_two_frames.extend(frame(BODY, part));
+        }
+        let bytes = [delivery(1, &stamped(77, b"")), delivery(9, b""), in_two_frames, delivery(3, &stamped(79, b"x"))];
+        let bytes = bytes.concat();
+        for step in [1, 7, 100, 4096] {
+            let mut source = Trickle { bytes: &bytes, step };
+            let mut reader = FrameReader::timed(128);
+            let mut seen = Vec::new();
+            loop {
+                let received = reader.read(&mut source, |event| {
+                    seen.push(match event {
+                        Event::Delivered(tag) | Event::Stamp(tag) => tag,
+                        other => bail!("{other:?}"),
+                    });
+                    Ok(())
+                });
+                if received.unwrap() == Received::End {
+                    break;
+                }
+            }
+            assert_eq!(seen, [1, 77, 9, 2, 78, 3, 79], "{step} bytes a read");
+        }
     }
 }

@@ -38,8 +38,9 @@ impl Effects {
         for load in self.loads.drain(..) {
             load.carry_out();
         }
+        let at_once = self.wakes.len();
         for outlet in self.wakes.drain(..) {
-            outlet.wake();
+            outlet.wake(at_once);
         }
         for waiter in self.waiters.drain(..) {
             waiter.wake();

@@ -80,7 +80,7 @@ pub struct BindingRecord<'a> {
 /// Somebody who waits: for a position to become durable, for room, for messages to be read.
 pub trait Waiter: Send + Sync {
     /// What was waited for has come about. Must not block; may be called with locks of the journal held, so that it must not
-    /// call the journal.
+    /// call the journal, but for [`Journal::durable`].
     fn wake(&self);
 }
 
@@ -93,7 +93,7 @@ pub trait Journal: Send + Sync {
     /// Appends messages that queues will refer to, and pushes where each lies.
     fn append_bodies(&self, bodies: &[Parts<'_>], at: &mut Vec<BodyAt>);
 
-    /// Everything at or before this position survives.
+    /// Everything at or before this position survives. Takes no lock.
     fn durable(&self) -> Lsn;
 
     /// Wakes `waiter` once, when `lsn` is durable; at once if it is already. Until somebody waits, the journal is in no hurry.

@@ -7,6 +7,9 @@ pub const MESSAGES_A_HOLD_MAX: usize = 256;
 /// read buffer.
 pub const SHARED_BODY_BYTES_MIN: usize = 4096;
 
+/// Messages for one queue that are copied together, so that the last of them keeps no more than this in memory.
+pub const COPIED_TOGETHER_BYTES_MAX: usize = 32 * 1024;
+
 /// An outlet that holds more than this many bytes takes no more deliveries...
 pub const OUTLET_FULL_BYTES: usize = 256 * 1024;
 
@@ -30,3 +33,9 @@ pub const ENTRY_BYTES: u64 = 96;
 
 /// A queue tells the memory budget of changes of at least this many bytes.
 pub const BUDGET_LUMP_BYTES: u64 = 4096;
+
+/// A queue takes little of the memory budget with less than one of so many parts of it...
+pub const LITTLE_PART: u64 = 64;
+
+/// ...and such queues may go beyond the budget by one of so many parts of it.
+pub const BEYOND_PART: u64 = 4;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::limits::{BEYOND_PART, LITTLE_PART};
+
 /// Shared by all queues of a broker. It decides when messages leave memory; it refuses nothing.
 #[derive(Debug)]
 pub struct MemoryBudget {
@@ -35,10 +37,13 @@ impl MemoryBudget {
         self.limit_bytes
     }
 
-    /// Whether nothing is left of it.
+    /// Whether nothing is left of it for a queue that takes `held_bytes`. Who takes little may go beyond: what a queue without a
+    /// reader piles up shall not send the messages of all others through the journal.
     #[must_use]
-    pub fn is_used_up(&self) -> bool {
-        self.resident_bytes() >= self.limit_bytes
+    pub fn is_used_up(&self, held_bytes: u64) -> bool {
+        let takes_little = held_bytes < self.limit_bytes / LITTLE_PART;
+        let beyond_bytes = if takes_little { self.limit_bytes / BEYOND_PART } else { 0 };
+        self.resident_bytes() >= self.limit_bytes.saturating_add(beyond_bytes)
     }
 
     /// A queue that took `before` bytes takes `now`.

@@ -40,6 +40,8 @@ pub struct Message(Repr);
 enum Repr {
     /// Header, names, properties and body in one allocation. `Bytes` counts references only once there is a second one.
     Small(Bytes),
+    /// The same as a slice of something larger, which stays as long as any slice of it.
+    Part(Bytes),
     Large(Arc<Large>),
 }
 
@@ -76,16 +78,26 @@ impl Message {
             return Self(Repr::Large(Arc::new(Large { head: head.into(), body })));
         }
         let mut whole = Vec::with_capacity(head_len + parts.body.len());
-        write_head(&mut whole, parts);
-        whole.extend_from_slice(parts.body);
+        write_whole(&mut whole, parts);
         Self(Repr::Small(whole.into()))
+    }
+
+    /// A message that is a part of something larger in memory, which stays there as long as the message does. Laid out as
+    /// [`Message::copy_of`] does it: length of the exchange's name and of the routing key (u8), of the properties (u32, little
+    /// endian), then exchange, routing key, properties and body. `None` when it is not.
+    #[must_use]
+    pub fn part_of(whole: Bytes) -> Option<Self> {
+        let (&[exchange, routing_key, p0, p1, p2, p3], rest) = whole.split_first_chunk::<HEADER_BYTES>()?;
+        let names_len = usize::from(exchange) + usize::from(routing_key);
+        let head_len = names_len.checked_add(u32::from_le_bytes([p0, p1, p2, p3]) as usize)?;
+        (head_len <= rest.len()).then_some(Self(Repr::Part(whole)))
     }
 
     /// The parts of the message.
     #[must_use]
     pub fn parts(&self) -> Parts<'_> {
         match &self.0 {
-            Repr::Small(whole) => split(whole),
+            Repr::Small(whole) | Repr::Part(whole) => split(whole),
             Repr::Large(large) => match &large.body {
                 LargeBody::Shared(body) => Parts { body, shared_body: Some(body), ..split(&large.head) },
                 LargeBody::Blob(blob) => Parts { blob: Some(blob), ..split(&large.head) },
@@ -99,11 +111,36 @@ impl Message {
         self.parts().body_len()
     }
 
+    /// Whether it is a part of something larger in memory.
+    #[cfg(test)]
+    pub(crate) fn is_part(&self) -> bool {
+        matches!(self.0, Repr::Part(_))
+    }
+
+    /// The message without what it may be a part of, for somebody who keeps it for long.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        match &self.0 {
+            Repr::Part(_) => Self::copy_of(&self.parts()),
+            _ => self.clone(),
+        }
+    }
+
+    /// Whether other queues or consumers keep it too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match &self.0 {
+            Repr::Small(whole) => !whole.is_unique(),
+            Repr::Part(_) => false,
+            Repr::Large(large) => Arc::strong_count(large) > 1,
+        }
+    }
+
     /// Bytes of the message that are in memory.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         let bytes = match &self.0 {
-            Repr::Small(whole) => whole.len(),
+            Repr::Small(whole) | Repr::Part(whole) => whole.len(),
             Repr::Large(large) => match &large.body {
                 LargeBody::Shared(body) => large.head.len() + body.len(),
                 LargeBody::Blob(_) => large.head.len(),
@@ -111,6 +148,12 @@ impl Message {
         };
         bytes as u64
     }
+}
+
+/// Appends a message that is kept in one piece.
+fn write_whole(out: &mut Vec<u8>, parts: &Parts<'_>) {
+    write_head(out, parts);
+    out.extend_from_slice(parts.body);
 }
 
 /// Appends header, names and properties.
@@ -187,6 +230,25 @@ impl<'a> Incoming<'a> {
         }
     }
 
+    /// Bytes of the form to keep, if it is not made yet and will be in one piece.
+    pub(crate) fn whole_bytes(&self) -> Option<usize> {
+        let parts = self.parts();
+        let is_whole = self.kept.is_none() && parts.body.len() < SHARED_BODY_BYTES_MIN;
+        is_whole.then(|| {
+            HEADER_BYTES + parts.exchange.len() + parts.routing_key.len() + parts.properties.len() + parts.body.len()
+        })
+    }
+
+    /// Appends the form to keep.
+    pub(crate) fn write_whole(&self, out: &mut Vec<u8>) {
+        write_whole(out, &self.parts());
+    }
+
+    /// Takes the form to keep, which was written before.
+    pub(crate) fn set_kept(&mut self, whole: Bytes) {
+        self.kept = Some(Message(Repr::Part(whole)));
+    }
+
     /// The message in the form to keep, for one who is alone with it: nothing is left here.
     pub fn take(&mut self) -> Message {
         self.kept.take().unwrap_or_else(|| Message::copy_of(&self.parts()))
@@ -220,6 +282,22 @@ mod tests {
             (&b"logs"[..], &b"a.b"[..], &[0, 0][..], &b"hello"[..])
         );
         assert!(got.shared_body.is_none());
+    }
+
+    #[test]
+    fn part_of_a_buffer_is_checked() {
+        let page = Bytes::from_static(b"?\x04\x03\x02\0\0\0logsa.b\0\0hello?");
+        let message = Message::part_of(page.slice(1..page.len() - 1)).unwrap();
+        let (got, copy) = (message.parts(), Message::copy_of(&parts(b"hello", None)));
+        assert_eq!((got.exchange, got.routing_key, got.properties, got.body), {
+            let copied = copy.parts();
+            (copied.exchange, copied.routing_key, copied.properties, copied.body)
+        });
+        assert!(got.body.as_ptr() > page.as_ptr());
+        for cut in 1..page.len() - 6 {
+            let whole = Message::part_of(page.slice(1..cut));
+            assert_eq!(whole.is_some(), cut >= 1 + HEADER_BYTES + 9, "cut at {cut}");
+        }
     }
 
     #[test]

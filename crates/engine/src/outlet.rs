@@ -23,8 +23,9 @@ pub trait Outlet: Send + Sync {
     /// is room already: the caller resumes it.
     fn park(&self, parked: &Parked) -> bool;
 
-    /// Somebody should look at what was delivered.
-    fn wake(&self);
+    /// Somebody should look at what was delivered. So many outlets are woken at once, this one included: among many the call
+    /// must be short.
+    fn wake(&self, at_once: usize);
 }
 
 /// Who is being delivered to.
@@ -125,11 +126,20 @@ impl Delivery<'_, '_> {
         }
     }
 
+    /// Whether others may keep the message too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match &self.source {
+            Source::Incoming(item) => !item.is_sole(),
+            Source::Kept(message) => message.is_shared(),
+        }
+    }
+
     /// The message in the form to keep until it is acknowledged. Its parts may not be asked for any more.
     pub fn keep(self) -> Message {
         match self.source {
             Source::Incoming(item) => item.keep(),
-            Source::Kept(message) => message.clone(),
+            Source::Kept(message) => message.alone(),
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::effects::Effects;
 use crate::journal::{BodyAt, Journal, Lsn};
-use crate::limits::MESSAGES_A_HOLD_MAX;
+use crate::limits::{COPIED_TOGETHER_BYTES_MAX, MESSAGES_A_HOLD_MAX};
 use crate::message::{Incoming, Message};
 use crate::queue::{Queue, append_bodies};
 
@@ -36,9 +37,55 @@ impl Publication<'_> {
         usize::try_from(self.message.parts().body_len()).unwrap_or(usize::MAX)
     }
 
+    /// Bytes it takes in [`copy_together`]; none when it is not copied there.
+    fn copied_bytes(&self) -> Option<usize> {
+        if self.sole { self.message.whole_bytes() } else { None }
+    }
+
+    /// Whether it goes to one queue at most.
+    pub(crate) fn is_sole(&self) -> bool {
+        self.sole
+    }
+
     /// The message in the form to keep. Whoever is alone with it takes it, and finds nothing left.
     pub(crate) fn keep(&mut self) -> Message {
         if self.sole { self.message.take() } else { self.message.keep() }
+    }
+}
+
+/// Makes the form to keep of messages that one queue alone will have: to copy them takes longer than all else there is to do,
+/// and need not be done under the queue's lock. Many lie in one allocation, which is freed with the last of them; they will be
+/// taken in order.
+pub(crate) fn copy_together(items: &mut [Publication<'_>], picks: &[u32]) {
+    let mut rest = picks;
+    while !rest.is_empty() {
+        let (mut count, mut bytes) = (0, 0);
+        for &pick in rest {
+            let more_bytes = items.get(pick as usize).and_then(Publication::copied_bytes).unwrap_or(0);
+            if count > 0 && bytes + more_bytes > COPIED_TOGETHER_BYTES_MAX {
+                break;
+            }
+            count += 1;
+            bytes += more_bytes;
+        }
+        let (group, others) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+        rest = others;
+        let mut whole = Vec::with_capacity(bytes);
+        let mut ends: SmallVec<[(u32, usize); 64]> = SmallVec::new();
+        for &pick in group {
+            if let Some(item) = items.get(pick as usize).filter(|item| item.copied_bytes().is_some()) {
+                item.message.write_whole(&mut whole);
+                ends.push((pick, whole.len()));
+            }
+        }
+        let whole = Bytes::from(whole);
+        let mut from = 0;
+        for (pick, end) in ends {
+            if let Some(item) = items.get_mut(pick as usize) {
+                item.message.set_kept(whole.slice(from..end));
+            }
+            from = end;
+        }
     }
 }
 
@@ -129,5 +176,47 @@ impl<'m> PublishBatch<'m> {
             }
         }
         groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::SHARED_BODY_BYTES_MIN;
+
+    #[test]
+    fn messages_are_copied_together_in_bounded_pieces() {
+        let bodies: Vec<Vec<u8>> = (0..200u8).map(|n| vec![n; usize::from(n) * 40]).collect();
+        let mut batch = PublishBatch::default();
+        for body in &bodies {
+            batch.push(Incoming::borrowed(b"x", b"key", &[0, 0], body, None), 0, false);
+        }
+        // One that was put together from several reads, and one that others keep too.
+        batch.items[3].message = Incoming::kept(batch.items[3].message.keep());
+        batch.items[5].sole = false;
+        let picks: Vec<u32> = (0..200).filter(|pick| pick % 4 != 2).collect();
+        copy_together(&mut batch.items, &picks);
+        let mut after = std::collections::BTreeSet::new();
+        for (place, (item, body)) in batch.items.iter_mut().zip(&bodies).enumerate() {
+            let is_copied = place % 4 != 2 && place != 3 && place != 5 && body.len() < SHARED_BODY_BYTES_MIN;
+            let message = item.keep();
+            let parts = message.parts();
+            assert_eq!((parts.exchange, parts.routing_key, parts.body), (&b"x"[..], &b"key"[..], &body[..]));
+            assert_eq!(message.is_part(), is_copied, "place {place}");
+            assert!(!message.alone().is_part());
+            if is_copied {
+                after.insert((parts.exchange.as_ptr().addr(), message.resident_bytes()));
+            }
+        }
+        // Neighbours in memory, as many as are allowed.
+        let (mut pieces, mut piece_bytes, mut end) = (0, 0, 0);
+        for (at, bytes) in after {
+            let follows = at == end;
+            pieces += u64::from(!follows);
+            piece_bytes = if follows { piece_bytes + bytes } else { bytes };
+            assert!(piece_bytes <= COPIED_TOGETHER_BYTES_MAX as u64);
+            end = at + usize::try_from(bytes).unwrap();
+        }
+        assert!((2..=10).contains(&pieces), "{pieces} pieces");
     }
 }

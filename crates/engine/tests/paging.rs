@@ -112,6 +112,31 @@ fn in_memory_while_there_is_room() {
     assert_eq!(fixture.journal.requests(), 0);
 }
 
+/// What one queue piles up does not send the messages of another through the journal, unless they pile up too.
+#[test]
+fn a_queue_that_takes_little_may_go_beyond_the_budget() {
+    let budget_bytes = 1 << 20;
+    let mut fixture = Fixture::new(true, budget_bytes, QueueArguments::default());
+    let mut other = new_queue(&fixture.journal, &fixture.memory, false, QueueArguments::default());
+    other.id = QueueId(2);
+    let other = Arc::new(Queue::new(other));
+    for from in (0..10_000).step_by(250) {
+        fixture.publish(from..from + 250, false);
+    }
+    let full_bytes = fixture.memory.resident_bytes();
+    assert!(full_bytes >= budget_bytes && full_bytes < budget_bytes + 250 * (8 + 9 + 96));
+    fixture.journal.take_log();
+    let route: Route = [Arc::clone(&other)].into_iter().collect();
+    common::publish(&fixture.journal, &route, 0..100, |_| false, &mut fixture.effects);
+    assert_eq!(fixture.journal.take_log(), Vec::<String>::new());
+    for from in (100..200).step_by(10) {
+        common::publish(&fixture.journal, &route, from..from + 10, |_| false, &mut fixture.effects);
+    }
+    // 145 messages are a 64th of the budget: it is judged batch by batch.
+    assert_eq!(fixture.journal.take_log().last().unwrap(), "enqueue transient q2 191+10 80B");
+    assert!(fixture.memory.resident_bytes() < full_bytes + budget_bytes / 64 + 10 * (8 + 9 + 96));
+}
+
 #[test]
 fn what_came_while_messages_were_out_comes_after_them() {
     let mut fixture = Fixture::new(true, 8192, QueueArguments::default());
@@ -146,12 +171,8 @@ fn pages_are_bounded_and_read_ahead() {
     let mut bodies: Vec<u64> = Vec::new();
     let mut asked = Vec::new();
     while !delivered.is_empty() {
-        let settled = delivered.iter().map(|delivered| Settled {
-            consumer: Some(key),
-            seq: delivered.entry.seq,
-            stored: delivered.entry.stored,
-            bytes: 8,
-        });
+        let settled =
+            delivered.iter().map(|delivered| Settled::one(Some(key), delivered.entry.seq, delivered.entry.stored, 8));
         let settled: Vec<Settled> = settled.collect();
         bodies.extend(delivered.iter().map(|delivered| delivered.body));
         fixture.queue.settle(&settled, &mut fixture.effects);
@@ -467,7 +488,7 @@ fn a_queue_that_is_deleted_drops_its_page_and_gives_its_memory_back() {
     journal.take_log();
     journal.answer_all();
     assert_eq!(queue.counts(), Counts::default());
-    queue.settle(&[Settled { consumer: None, seq: 1, stored: Stored::Persistent, bytes: 8 }], &mut effects);
+    queue.settle(&[Settled::one(None, 1, Stored::Persistent, 8)], &mut effects);
     assert_eq!(journal.take_log(), Vec::<String>::new());
 }
 

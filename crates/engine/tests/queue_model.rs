@@ -338,7 +338,7 @@ impl Model {
 }
 
 fn settled((_, (consumer, entry)): (u64, (Option<ConsumerKey>, Entry))) -> Settled {
-    Settled { consumer, seq: entry.seq, stored: entry.stored, bytes: entry.message.body_len() }
+    Settled::one(consumer, entry.seq, entry.stored, entry.message.body_len())
 }
 
 proptest! {

@@ -80,7 +80,7 @@ impl Fixture {
 }
 
 fn settled(consumer: Option<leveret_engine::names::ConsumerKey>, delivered: &common::Delivered) -> Settled {
-    Settled { consumer, seq: delivered.entry.seq, stored: delivered.entry.stored, bytes: 8 }
+    Settled::one(consumer, delivered.entry.seq, delivered.entry.stored, 8)
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use leveret_bench::BenchCommand;
 use leveret_server::Durability;
 
 /// An AMQP 0-9-1 broker that takes RabbitMQ's place.
@@ -23,6 +24,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs the broker until it gets SIGTERM or SIGINT.
     Serve(ServeOptions),
+    Bench(Box<BenchCommand>),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -96,8 +98,17 @@ mod tests {
     #[test]
     fn options_work_with_and_without_the_command() {
         for words in [&["leveret", "serve", "--port", "0"][..], &["leveret", "--port", "0"][..]] {
-            let Command::Serve(options) = Cli::parse_from(words).chosen();
+            let Command::Serve(options) = Cli::parse_from(words).chosen() else {
+                panic!("not serving");
+            };
             assert_eq!(options.port, 0);
+        }
+    }
+
+    #[test]
+    fn the_load_generator_has_its_own_options() {
+        for words in [&["leveret", "bench", "--port", "1", "--size", "5"][..], &["leveret", "bench", "relay"][..]] {
+            assert!(matches!(Cli::parse_from(words).chosen(), Command::Bench(_)), "{words:?}");
         }
     }
 }

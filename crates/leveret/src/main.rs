@@ -1,15 +1,13 @@
 //! The leveret command.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod cli;
 mod serve;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -18,6 +16,13 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("leveret: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        cli::Command::Bench(bench) => match bench.run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("leveret bench: {error:#}");
                 ExitCode::FAILURE
             }
         },

@@ -7,7 +7,13 @@ use leveret_server::{Error, Server, ServerConfig, StoreConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+#[cfg(feature = "mimalloc")]
+use crate::allocator::tidy;
 use crate::cli::ServeOptions;
+
+/// Other allocators look after themselves.
+#[cfg(not(feature = "mimalloc"))]
+use std::future::pending as tidy;
 
 /// Runs the broker until a signal ends it.
 pub(crate) fn run(options: &ServeOptions) -> Result<(), Error> {
@@ -46,6 +52,7 @@ async fn serve(config: &ServerConfig) -> Result<(), Error> {
         _ = terminate.recv() => tracing::info!("SIGTERM received - shutting down"),
         _ = interrupt.recv() => tracing::info!("SIGINT received - shutting down"),
         () = server.failed() => return Err(Error::DiskFailed),
+        never = tidy() => match never {},
     }
     server.shutdown().await;
     Ok(())

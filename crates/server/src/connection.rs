@@ -1,30 +1,44 @@
 //! What the tasks of a connection and the ticker share.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+use std::task::{Context, Poll};
 
+use atomic_waker::AtomicWaker;
 use leveret_engine::journal::Waiter;
 use leveret_session::heartbeat::{Beat, Heartbeat};
 use leveret_session::outbox::Outbox;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+
+use crate::wire::Wire;
 
 /// A connection from outside its tasks.
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) wire: Arc<Wire>,
     pub(crate) received_bytes: AtomicU64,
-    pub(crate) sent_bytes: AtomicU64,
-    /// The writer has taken something.
-    pub(crate) drained: Notify,
-    /// What the reader waits for, other than bytes, may have come about.
-    pub(crate) may_go_on: Notify,
-    /// The reader waits for that and does not read.
+    /// What the reader was told and has not taken note of: bits of [`Signal`].
+    signals: AtomicU8,
+    reader: AtomicWaker,
+    /// The reader wants to be woken when the writer has taken something.
+    wants_drained: AtomicBool,
+    /// The reader waits for something other than bytes, and does not read.
     pub(crate) not_reading: AtomicBool,
-    /// Ends the connection without a word.
-    pub(crate) gone: CancellationToken,
     beat: Mutex<Beating>,
+}
+
+/// What a reader is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Signal {
+    /// The broker ends. It is told once.
+    Shutdown = 1,
+    /// The connection ends without a word. This stays.
+    Gone = 1 << 1,
+    /// What it waits for, other than bytes, may have come about.
+    GoOn = 1 << 2,
 }
 
 #[derive(Debug, Default)]
@@ -35,29 +49,75 @@ struct Beating {
 }
 
 impl Connected {
-    pub(crate) fn new(outbox: Arc<Outbox>, gone: CancellationToken) -> Self {
+    pub(crate) fn new(outbox: Arc<Outbox>, wire: Arc<Wire>) -> Self {
         Self {
             outbox,
+            wire,
             received_bytes: AtomicU64::new(0),
-            sent_bytes: AtomicU64::new(0),
-            drained: Notify::new(),
-            may_go_on: Notify::new(),
+            signals: AtomicU8::new(0),
+            reader: AtomicWaker::new(),
+            wants_drained: AtomicBool::new(false),
             not_reading: AtomicBool::new(false),
-            gone,
             beat: Mutex::default(),
+        }
+    }
+
+    /// Tells the reader.
+    pub(crate) fn tell(&self, signal: Signal) {
+        self.signals.fetch_or(signal as u8, Ordering::SeqCst);
+        self.reader.wake();
+    }
+
+    /// For the reader: comes with the first of `wanted` that it was told.
+    pub(crate) fn poll_told(&self, context: &Context<'_>, wanted: &[Signal]) -> Poll<Signal> {
+        self.reader.register(context.waker());
+        match wanted.iter().find(|signal| self.was_told(**signal)) {
+            Some(Signal::Gone) => Poll::Ready(Signal::Gone),
+            Some(signal) => {
+                self.signals.fetch_and(!(*signal as u8), Ordering::SeqCst);
+                Poll::Ready(*signal)
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    fn was_told(&self, signal: Signal) -> bool {
+        self.signals.load(Ordering::SeqCst) & signal as u8 != 0
+    }
+
+    /// For the reader: waits while `holds`, which ends with what the writer takes, but not after it was told one of `or`.
+    pub(crate) async fn wait_while(&self, holds: impl Fn(&Outbox) -> bool, or: &[Signal]) {
+        self.wants_drained.store(true, Ordering::SeqCst);
+        poll_fn(|context| {
+            self.reader.register(context.waker());
+            fence(Ordering::SeqCst);
+            match holds(&self.outbox) && !or.iter().any(|signal| self.was_told(*signal)) {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
+        .await;
+        self.wants_drained.store(false, Ordering::SeqCst);
+    }
+
+    /// The writer has taken something.
+    pub(crate) fn drained(&self) {
+        // Either the reader finds that it was taken, or this finds that the reader waits.
+        fence(Ordering::SeqCst);
+        if self.wants_drained.load(Ordering::SeqCst) {
+            self.reader.wake();
         }
     }
 
     /// Tuning is done: heartbeats begin.
     pub(crate) fn start_heartbeat(&self, interval_s: u16, now_ms: u64) {
-        let sent = self.sent_bytes.load(Ordering::Relaxed);
         let received = self.received_bytes.load(Ordering::Relaxed);
-        self.beat.lock().heartbeat = Heartbeat::new(interval_s, now_ms, sent, received);
+        self.beat.lock().heartbeat = Heartbeat::new(interval_s, now_ms, self.wire.sent_bytes(), received);
     }
 
     /// What the ticker does for each connection.
     pub(crate) fn tick(&self, now_ms: u64) {
-        let sent = self.sent_bytes.load(Ordering::Relaxed);
+        let sent = self.wire.sent_bytes();
         let received = self.received_bytes.load(Ordering::Relaxed);
         let mut beating = self.beat.lock();
         let idle = beating.moved_bytes == sent.wrapping_add(received);
@@ -73,7 +133,7 @@ impl Connected {
             Beat::Send => self.outbox.send_heartbeat(),
             Beat::PeerGone => {
                 tracing::warn!("missed heartbeats from client");
-                self.gone.cancel();
+                self.tell(Signal::Gone);
             }
             Beat::Nothing if idle => self.outbox.shrink(),
             Beat::Nothing => {}
@@ -83,6 +143,6 @@ impl Connected {
 
 impl Waiter for Connected {
     fn wake(&self) {
-        self.may_go_on.notify_one();
+        self.tell(Signal::GoOn);
     }
 }

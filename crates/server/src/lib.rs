@@ -1,10 +1,11 @@
 //! Sockets, tasks and timers around the engine and its sessions.
 //!
 //! A connection is two tasks: a reader that feeds its machine with batches of bytes, and a writer that swaps its outbox out
-//! and writes it. One ticker looks after the heartbeats of all. Nothing else runs: queues have no tasks.
+//! and writes it when there is more than is written on the spot. One ticker looks after the heartbeats of all. Nothing else runs:
+//! queues have no tasks.
 //!
 //! Invariants
-//! - Tasks are never aborted: they end when their token is cancelled, and the reader's end cleans up after its connection.
+//! - Tasks are never aborted: they end when they are told, and the reader's end cleans up after its connection.
 //! - No lock is held across an await.
 //!
 //! Must not depend on: the command line, the management API.
@@ -20,6 +21,7 @@ mod reader;
 mod server;
 mod storage;
 mod ticker;
+mod wire;
 mod writer;
 
 pub use config::{ServerConfig, StoreConfig};

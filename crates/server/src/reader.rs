@@ -1,20 +1,23 @@
 //! The reader of a connection: it owns the machine, and with it the connection's life.
 
-use std::future::{pending, ready};
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use leveret_engine::journal::Waiter;
 use leveret_session::connection::{Connection, Patience};
-use tokio::io::AsyncReadExt;
+use leveret_session::outbox::Outbox;
+use tokio::io::{AsyncReadExt as _, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_util::io::poll_read_buf;
 
-use crate::connection::Connected;
+use crate::connection::{Connected, Signal};
 use crate::ticker::Clock;
 
 /// Smallest and largest read.
@@ -31,23 +34,26 @@ const LINGER: Duration = Duration::from_secs(1);
 const SHUTDOWN: &str = "broker forced connection closure with reason 'shutdown'";
 
 pub(crate) struct Reader {
-    pub(crate) machine: Connection,
-    pub(crate) socket: OwnedReadHalf,
-    pub(crate) connection: Arc<Connected>,
-    pub(crate) clock: Clock,
-    pub(crate) shutdown: CancellationToken,
+    // In a box, since the tasks of connections are many and moved about before they run.
+    machine: Box<Connection>,
+    socket: OwnedReadHalf,
+    connection: Arc<Connected>,
+    clock: Clock,
+    /// What was read and is not worked off.
+    input: BytesMut,
+    /// Bytes to be read at a time.
+    read_bytes: usize,
+    patience: Patience,
+    /// When patience is over.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 /// What a reader woke up for.
 enum Event {
     Read(io::Result<usize>),
-    /// There is nothing to read, and the buffer is large.
-    Idle,
-    /// What had to come about before reading may have.
-    GoOn,
-    Shutdown,
-    /// The client took too long, or its connection is to be dropped.
-    Gone,
+    Told(Signal),
+    /// The client took too long, or has closed its side.
+    Over,
 }
 
 /// Why a reader does not read.
@@ -60,74 +66,83 @@ enum Hold {
 }
 
 impl Reader {
+    pub(crate) fn new(
+        machine: Box<Connection>,
+        socket: OwnedReadHalf,
+        connection: Arc<Connected>,
+        clock: Clock,
+    ) -> Self {
+        let patience = machine.patience();
+        Self {
+            machine,
+            socket,
+            connection,
+            clock,
+            input: BytesMut::new(),
+            read_bytes: READ_BYTES_MIN,
+            patience,
+            deadline: deadline(patience),
+        }
+    }
+
     /// Reads until the connection ends, and cleans up.
     pub(crate) async fn run(mut self) {
         self.serve().await;
         if self.machine.patience() == Patience::Over {
             // All is said, and cleaned up after: the writer finishes.
-            self.wait_for_held_replies().await;
-            let _ = timeout(LINGER, self.discard()).await;
+            self.connection.wait_while(Outbox::is_holding, &[Signal::Gone]).await;
+            let _ = Box::pin(timeout(LINGER, self.discard())).await;
         }
         self.machine.disconnected();
     }
 
     async fn serve(&mut self) {
-        let mut input = BytesMut::new();
-        let mut read_bytes = READ_BYTES_MIN;
-        // The input's whole room, of which it shows only the rest.
-        let mut room_bytes = 0;
-        let mut patience = self.machine.patience();
-        let mut deadline = deadline(patience);
-        let mut shutting_down = false;
         loop {
-            if self.machine.patience() != patience {
-                patience = self.machine.patience();
-                deadline = self::deadline(patience);
-                if let Patience::Endless { heartbeat_s } = patience {
-                    self.connection.start_heartbeat(heartbeat_s, self.clock.now_ms());
-                }
-            }
-            if patience == Patience::Over {
+            self.note_patience();
+            if self.patience == Patience::Over {
                 return;
             }
-            self.wait_for_room().await;
+            if too_many_replies(&self.connection.outbox) {
+                self.connection.wait_while(too_many_replies, &[Signal::Gone, Signal::Shutdown]).await;
+            }
             let event = match self.held_up() {
-                Some(hold) => self.wait_to_go_on(hold, deadline, shutting_down).await,
-                None => {
-                    let wanted = Connection::wanted_bytes(&input, self.machine.frame_bytes_max());
-                    let reserved_bytes = read_bytes.max(wanted.saturating_sub(input.len()));
-                    input.reserve(reserved_bytes);
-                    room_bytes = reserved_bytes.max(room_bytes);
-                    let large = input.is_empty() && room_bytes > READ_BYTES_MIN;
-                    self.next_event(&mut input, large, deadline, shutting_down).await
+                Some(hold) => {
+                    self.connection.not_reading.store(true, Ordering::Relaxed);
+                    let event = poll_fn(|context| self.poll_go_on(context, hold)).await;
+                    self.connection.not_reading.store(false, Ordering::Relaxed);
+                    event
                 }
+                None => poll_fn(|context| self.poll_read(context)).await,
             };
             match event {
                 Event::Read(Ok(len @ 1..)) => {
                     self.connection.received_bytes.fetch_add(len as u64, Ordering::Relaxed);
-                    read_bytes = (2 * len).next_power_of_two().clamp(READ_BYTES_MIN, READ_BYTES_MAX);
-                    self.work_off(&mut input).await;
+                    self.read_bytes = (2 * len).next_power_of_two().clamp(READ_BYTES_MIN, READ_BYTES_MAX);
                 }
-                Event::Read(_) | Event::Gone => return,
-                Event::Idle => {
-                    // An idle connection keeps no large buffer: it gets one again when there is something to read.
-                    input = BytesMut::new();
-                    room_bytes = 0;
-                    self.wait_for_bytes(deadline, shutting_down).await;
-                }
-                Event::GoOn => self.work_off(&mut input).await,
-                Event::Shutdown => {
-                    shutting_down = true;
-                    self.machine.force_close(SHUTDOWN);
-                    self.work_off(&mut input).await;
-                }
+                Event::Read(_) | Event::Over | Event::Told(Signal::Gone) => return,
+                Event::Told(Signal::GoOn) => {}
+                Event::Told(Signal::Shutdown) => self.machine.force_close(SHUTDOWN),
             }
+            self.work_off().await;
         }
     }
 
-    async fn work_off(&mut self, input: &mut BytesMut) {
-        while self.machine.feed(input) {
-            if input.len() < READ_BYTES_MIN {
+    /// Follows how long the client may take from now on.
+    fn note_patience(&mut self) {
+        let patience = self.machine.patience();
+        if patience == self.patience {
+            return;
+        }
+        self.patience = patience;
+        self.deadline = deadline(patience);
+        if let Patience::Endless { heartbeat_s } = patience {
+            self.connection.start_heartbeat(heartbeat_s, self.clock.now_ms());
+        }
+    }
+
+    async fn work_off(&mut self) {
+        while self.machine.feed(&mut self.input) {
+            if self.input.len() < READ_BYTES_MIN {
                 continue;
             }
             tokio::task::yield_now().await;
@@ -136,76 +151,64 @@ impl Reader {
 
     /// Why nothing may be read now, if so: the connection is woken when that may be over.
     fn held_up(&mut self) -> Option<Hold> {
-        let waiter: Arc<dyn Waiter> = Arc::<Connected>::clone(&self.connection);
+        let waiter = || Arc::<Connected>::clone(&self.connection) as Arc<dyn Waiter>;
         if let Some(stall) = self.machine.stall() {
-            self.machine.when_stall_over(stall, waiter);
+            self.machine.when_stall_over(stall, waiter());
             return Some(Hold::Stall);
         }
         let rest = self.machine.rest()?;
-        self.machine.when_rest_over(rest, waiter);
+        self.machine.when_rest_over(rest, waiter());
         Some(Hold::Rest)
     }
 
-    /// Waits until what held the connection up may be over.
-    async fn wait_to_go_on(&mut self, hold: Hold, deadline: Option<Instant>, shutting_down: bool) -> Event {
-        self.connection.not_reading.store(true, Ordering::Relaxed);
-        let event = tokio::select! {
-            () = self.shutdown.cancelled(), if !shutting_down => Event::Shutdown,
-            () = self.connection.gone.cancelled() => Event::Gone,
-            () = too_late(deadline) => Event::Gone,
-            () = self.connection.may_go_on.notified() => Event::GoOn,
-            () = hung_up(&mut self.socket), if hold == Hold::Rest => Event::Gone,
-        };
-        self.connection.not_reading.store(false, Ordering::Relaxed);
-        event
-    }
-
-    async fn next_event(
-        &mut self,
-        input: &mut BytesMut,
-        large: bool,
-        deadline: Option<Instant>,
-        shutting_down: bool,
-    ) -> Event {
-        tokio::select! {
-            // A client that never stops sending must not keep the others from being heard.
-            biased;
-            () = self.shutdown.cancelled(), if !shutting_down => Event::Shutdown,
-            () = self.connection.gone.cancelled() => Event::Gone,
-            () = too_late(deadline) => Event::Gone,
-            read = self.socket.read_buf(input) => Event::Read(read),
-            () = ready(()), if large => Event::Idle,
+    /// Comes when what held the connection up may be over.
+    fn poll_go_on(&mut self, context: &mut Context<'_>, hold: Hold) -> Poll<Event> {
+        if let Poll::Ready(event) = self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::GoOn]) {
+            return Poll::Ready(event);
+        }
+        match hold {
+            Hold::Stall => Poll::Pending,
+            Hold::Rest => self.poll_hung_up(context),
         }
     }
 
-    /// Waits, without a buffer, for whatever [`Reader::next_event`] will find.
-    async fn wait_for_bytes(&self, deadline: Option<Instant>, shutting_down: bool) {
-        tokio::select! {
-            _ = self.socket.readable() => {}
-            () = self.shutdown.cancelled(), if !shutting_down => {}
-            () = self.connection.gone.cancelled() => {}
-            () = too_late(deadline) => {}
+    /// Comes when the client has closed its side and all that it sent was read. What was not read yet is not thrown away.
+    fn poll_hung_up(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        match ready!(self.socket.poll_peek(context, &mut ReadBuf::new(&mut [0]))) {
+            Ok(1..) => Poll::Pending,
+            _ => Poll::Ready(Event::Over),
         }
     }
 
-    /// Waits while too many replies wait for the client to read them.
-    async fn wait_for_room(&self) {
-        while self.connection.outbox.waiting_bytes() > REPLY_BYTES_MAX {
-            tokio::select! {
-                () = self.connection.drained.notified() => {}
-                () = self.connection.gone.cancelled() => return,
-                () = self.shutdown.cancelled() => return,
+    /// Comes with bytes. A client that never stops sending must not keep the others from being heard: they come first.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(event) = self.poll_end(context, &[Signal::Shutdown, Signal::Gone]) {
+            return Poll::Ready(event);
+        }
+        if self.input.is_empty() {
+            // Connections are many and most of them idle: there is room for bytes only once there are some.
+            match self.socket.as_ref().poll_read_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Event::Read(Err(error))),
+                Poll::Pending => {
+                    self.input = BytesMut::new();
+                    return Poll::Pending;
+                }
             }
         }
+        let wanted = Connection::wanted_bytes(&self.input, self.machine.frame_bytes_max());
+        self.input.reserve(self.read_bytes.max(wanted.saturating_sub(self.input.len())));
+        poll_read_buf(Pin::new(&mut self.socket), context, &mut self.input).map(Event::Read)
     }
 
-    /// Waits until the last word is no longer held back by the journal.
-    async fn wait_for_held_replies(&self) {
-        while self.connection.outbox.is_holding() {
-            tokio::select! {
-                () = self.connection.drained.notified() => {}
-                () = self.connection.gone.cancelled() => return,
-            }
+    /// Comes with one of `signals`, or with the end of patience.
+    fn poll_end(&mut self, context: &mut Context<'_>, signals: &[Signal]) -> Poll<Event> {
+        if let Poll::Ready(signal) = self.connection.poll_told(context, signals) {
+            return Poll::Ready(Event::Told(signal));
+        }
+        match &mut self.deadline {
+            Some(deadline) => deadline.as_mut().poll(context).map(|()| Event::Over),
+            None => Poll::Pending,
         }
     }
 
@@ -218,26 +221,16 @@ impl Reader {
     }
 }
 
-/// Comes when the deadline is over; never without one.
-async fn too_late(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => pending().await,
-    }
+/// Whether more replies wait for the client than it may be left behind with.
+fn too_many_replies(outbox: &Outbox) -> bool {
+    outbox.waiting_bytes() > REPLY_BYTES_MAX
 }
 
-/// Comes when the client has closed its side and all that it sent was read. What was not read yet is not thrown away.
-async fn hung_up(socket: &mut OwnedReadHalf) {
-    if let Ok(1..) = socket.peek(&mut [0]).await {
-        pending().await
-    }
-}
-
-fn deadline(patience: Patience) -> Option<Instant> {
+fn deadline(patience: Patience) -> Option<Pin<Box<Sleep>>> {
     match patience {
         Patience::Endless { .. } => None,
-        Patience::Until(time) => Some(Instant::now() + time),
-        Patience::Over => Some(Instant::now()),
+        Patience::Until(time) => Some(Box::pin(sleep(time))),
+        Patience::Over => Some(Box::pin(sleep(Duration::ZERO))),
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use leveret_engine::broker::Broker;
 use leveret_engine::names::ConnectionId;
 use leveret_session::config::SessionConfig;
 use leveret_session::connection::Connection;
+use leveret_session::direct::Socket;
 use parking_lot::Mutex;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,11 +19,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::alarms::DiskWatch;
 use crate::config::ServerConfig;
-use crate::connection::Connected;
+use crate::connection::{Connected, Signal};
 use crate::error::Error;
 use crate::reader::Reader;
 use crate::storage::{Opened, Storage};
 use crate::ticker::{Clock, Connections};
+use crate::wire::Wire;
 use crate::{listener, storage, ticker, writer};
 
 /// How long a stop waits for clients to say goodbye.
@@ -50,8 +53,8 @@ struct Shared {
     connections: Arc<Connections>,
     next_connection: AtomicU64,
     clock: Clock,
-    /// Tells the connections to close.
-    shutdown: CancellationToken,
+    /// The connections have been told to close.
+    shutting_down: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -78,7 +81,7 @@ impl Server {
             connections: Arc::default(),
             next_connection: AtomicU64::new(0),
             clock: Clock::start(),
-            shutdown: CancellationToken::new(),
+            shutting_down: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         });
         let stop = CancellationToken::new();
@@ -110,7 +113,10 @@ impl Server {
     /// Stops listening, closes the connections (320) and waits a little for their clients.
     pub async fn shutdown(&self) {
         self.stop.cancel();
-        self.shared.shutdown.cancel();
+        self.shared.shutting_down.store(true, Ordering::SeqCst);
+        for connection in self.shared.connections.all() {
+            connection.tell(Signal::Shutdown);
+        }
         self.shared.tasks.close();
         if timeout(GOODBYE, self.shared.tasks.wait()).await.is_err() {
             tracing::warn!("some clients did not confirm that their connection is closed");
@@ -152,13 +158,16 @@ fn connect(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> std::io
     listener::prepare(&stream)?;
     let id = ConnectionId(shared.next_connection.fetch_add(1, Ordering::Relaxed) + 1);
     let is_loopback = peer.ip().to_canonical().is_loopback();
-    let machine = Connection::new(&shared.broker, &shared.sessions, id, is_loopback);
-    let connection = Arc::new(Connected::new(Arc::clone(machine.outbox()), CancellationToken::new()));
-    shared.connections.insert_new(id, Arc::clone(&connection));
+    let machine = Box::new(Connection::new(&shared.broker, &shared.sessions, id, is_loopback));
     let (read_half, write_half) = stream.into_split();
-    shared.tasks.spawn(writer::run(write_half, Arc::clone(&connection)));
-    let reader =
-        Reader { machine, socket: read_half, connection, clock: shared.clock, shutdown: shared.shutdown.clone() };
+    let connection = join(&machine, write_half);
+    shared.connections.insert_new(id, Arc::clone(&connection));
+    if shared.shutting_down.load(Ordering::SeqCst) {
+        // Those who were told may have been counted before this one.
+        connection.tell(Signal::Shutdown);
+    }
+    shared.tasks.spawn(writer::run(Arc::clone(&connection)));
+    let reader = Reader::new(machine, read_half, connection, shared.clock);
     let connections = Arc::clone(&shared.connections);
     shared.tasks.spawn(async move {
         tracing::debug!(%peer, id = id.0, "connection accepted");
@@ -167,6 +176,14 @@ fn connect(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> std::io
         tracing::debug!(%peer, id = id.0, "connection closed");
     });
     Ok(())
+}
+
+/// Joins a machine to the sending side of a socket.
+pub(crate) fn join(machine: &Connection, socket: OwnedWriteHalf) -> Arc<Connected> {
+    let wire = Arc::new(Wire::new(socket));
+    let socket: Arc<dyn Socket> = Arc::<Wire>::clone(&wire);
+    machine.outbox().send_through(socket);
+    Arc::new(Connected::new(Arc::clone(machine.outbox()), wire))
 }
 
 /// Random bytes for generated names.

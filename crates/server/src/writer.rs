@@ -3,17 +3,15 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use leveret_codec::method::{ConnectionClose, Method};
 use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::effects::Effects;
 use leveret_session::outbox::{BlobFrames, Next, OutBuffer, Piece};
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::task::spawn_blocking;
 
-use crate::connection::Connected;
+use crate::connection::{Connected, Signal};
+use crate::wire::Wire;
 
 /// Most pieces in one write.
 const SLICES_MAX: usize = 512;
@@ -36,69 +34,62 @@ impl From<io::Error> for Broken {
 }
 
 /// Writes what the outbox has until it is finished, then closes the sending side.
-pub(crate) async fn run(mut socket: OwnedWriteHalf, connection: Arc<Connected>) {
+pub(crate) async fn run(connection: Arc<Connected>) {
+    let wire = &connection.wire;
     let mut out = OutBuffer::default();
-    let mut effects = Effects::default();
     loop {
         let next = poll_fn(|context| connection.outbox.poll_take(context, &mut out)).await;
-        connection.drained.notify_one();
+        connection.drained();
         // Backlog is pulled while what is there goes out.
-        connection.outbox.resume_parked(&mut effects);
-        if let Err(broken) = write(&mut socket, &out, &connection).await {
+        connection.outbox.resume_parked(&mut Effects::default());
+        if let Err(broken) = write(wire, &out).await {
             match broken {
                 Broken::Socket(error) => tracing::debug!(%error, "cannot write to client"),
                 Broken::Body(error) => {
                     tracing::error!(%error, "cannot read the body of a message: its consumer's connection is closed");
-                    let _ = socket.write_all(&internal_error()).await;
+                    let _ = write_slices(wire, &mut [IoSlice::new(&internal_error())]).await;
                 }
             }
-            connection.gone.cancel();
-            return;
+            connection.tell(Signal::Gone);
+            break;
         }
         if next == Next::Finish {
             break;
         }
     }
-    let _ = socket.shutdown().await;
+    wire.shut_down();
 }
 
-async fn write(socket: &mut OwnedWriteHalf, out: &OutBuffer, connection: &Connected) -> Result<(), Broken> {
+async fn write(wire: &Wire, out: &OutBuffer) -> Result<(), Broken> {
     let mut slices = Vec::new();
     for piece in out.pieces() {
         match piece {
             Piece::Bytes(bytes) => slices.push(IoSlice::new(bytes)),
             Piece::Blob(frames) => {
-                write_slices(socket, &mut slices, connection).await?;
+                write_slices(wire, &mut slices).await?;
                 slices.clear();
-                write_blob(socket, frames, connection).await?;
+                // They are rare, and not every writer shall have the room for one.
+                Box::pin(write_blob(wire, frames)).await?;
             }
         }
     }
-    write_slices(socket, &mut slices, connection).await?;
+    write_slices(wire, &mut slices).await?;
     Ok(())
 }
 
-async fn write_slices(
-    socket: &mut OwnedWriteHalf,
-    mut rest: &mut [IoSlice<'_>],
-    connection: &Connected,
-) -> io::Result<()> {
+async fn write_slices(wire: &Wire, mut rest: &mut [IoSlice<'_>]) -> io::Result<()> {
     while !rest.is_empty() {
-        let written = match &*rest {
-            [one] => socket.write(one).await?,
-            many => socket.write_vectored(many.get(..SLICES_MAX).unwrap_or(many)).await?,
-        };
+        let written = wire.write(rest.get(..SLICES_MAX).unwrap_or(rest)).await?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        connection.sent_bytes.fetch_add(written as u64, Ordering::Relaxed);
         IoSlice::advance_slices(&mut rest, written);
     }
     Ok(())
 }
 
 /// Writes the frames of a body, a few at a time.
-async fn write_blob(socket: &mut OwnedWriteHalf, body: &BlobFrames, connection: &Connected) -> Result<(), Broken> {
+async fn write_blob(wire: &Wire, body: &BlobFrames) -> Result<(), Broken> {
     let mut buffer = Vec::new();
     let mut at = 0;
     while at < body.body_len() {
@@ -110,7 +101,7 @@ async fn write_blob(socket: &mut OwnedWriteHalf, body: &BlobFrames, connection: 
         let (next, filled) = read.await.map_err(|error| Broken::Body(io::Error::other(error)))?;
         buffer = filled;
         at = next.map_err(Broken::Body)?;
-        write_slices(socket, &mut [IoSlice::new(&buffer)], connection).await?;
+        write_slices(wire, &mut [IoSlice::new(&buffer)]).await?;
     }
     Ok(())
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::message::Message;
 use leveret_engine::names::ConsumerKey;
 use leveret_engine::queue::{Entry, Queue, Settled};
 
 use crate::batch::FailedAck;
 use crate::connection::Connection;
 use crate::error::Failure;
-use crate::outbox::OutChannel;
+use crate::outbox::{OutBuffer, OutChannel};
+use crate::sent::{Kept, SentFrames};
 use crate::unacked::Unacked;
 
 /// One basic.ack, basic.nack or basic.reject.
@@ -42,6 +44,8 @@ pub(crate) struct Settlements {
     pub(crate) groups: Vec<QueueGroup>,
     /// Deliveries that count no longer towards the limit of their channel.
     pub(crate) released: Vec<(u16, u32)>,
+    /// Messages that nobody needs: they are dropped outside of locks.
+    dropped: Vec<Message>,
 }
 
 pub(crate) struct QueueGroup {
@@ -51,8 +55,15 @@ pub(crate) struct QueueGroup {
 }
 
 impl Settlements {
-    /// Adds a delivery of `channel` that came from `queue`.
-    pub(crate) fn add(&mut self, channel: u16, queue: &Arc<Queue>, unacked: Unacked, outcome: Outcome) {
+    /// Adds a delivery of `channel` that came from `queue`, and was kept in `sent` or `buffer`.
+    pub(crate) fn add(
+        &mut self,
+        channel: u16,
+        queue: &Arc<Queue>,
+        unacked: Unacked,
+        outcome: Outcome,
+        (sent, buffer): (&mut SentFrames, &OutBuffer),
+    ) {
         if unacked.consumer.is_some() {
             match self.released.last_mut().filter(|(known, _)| *known == channel) {
                 Some((_, released)) => *released += 1,
@@ -71,11 +82,25 @@ impl Settlements {
             },
         };
         let Some(group) = self.groups.get_mut(known) else { return };
-        let Unacked { consumer, seq, deliveries, stored, message, .. } = unacked;
+        let Unacked { consumer, seq, deliveries, stored, kept, .. } = unacked;
         match outcome {
-            Outcome::Requeued => group.requeued.push((consumer, Entry { seq, deliveries, stored, message })),
+            Outcome::Requeued => {
+                let message = sent.take_out(kept, buffer);
+                group.requeued.push((consumer, Entry { seq, deliveries, stored, message }));
+            }
             Outcome::Acked | Outcome::Rejected => {
-                group.settled.push(Settled { consumer, seq, stored, bytes: message.body_len() });
+                let bytes = kept.body_len();
+                match group.settled.last_mut() {
+                    Some(run) if run.consumer == consumer && run.stored == stored && run.last + 1 == seq => {
+                        run.last = seq;
+                        run.bytes += bytes;
+                    }
+                    _ => group.settled.push(Settled { consumer, first: seq, last: seq, stored, bytes }),
+                }
+                match kept {
+                    Kept::Sent(at) => sent.let_go(at),
+                    Kept::Own(message) => self.dropped.push(message),
+                }
             }
         }
     }
@@ -106,6 +131,7 @@ impl Connection {
             return (settlements, Vec::new());
         }
         let mut state = self.outbox.lock();
+        let state = &mut *state;
         let mut failed: Vec<FailedAck> = Vec::new();
         let mut taken = Vec::new();
         for ack in acks {
@@ -118,9 +144,12 @@ impl Connection {
             }
             for unacked in taken.drain(..) {
                 channel.release_queue(unacked, |queue, unacked| {
-                    settlements.add(ack.channel, queue, unacked, ack.outcome);
+                    settlements.add(ack.channel, queue, unacked, ack.outcome, (&mut state.sent, &state.buffer));
                 });
             }
+        }
+        if state.sent.is_sparse() {
+            state.compact();
         }
         (settlements, failed)
     }
@@ -129,12 +158,13 @@ impl Connection {
     pub(crate) fn take_all_unacked(&self, number: u16) -> Settlements {
         let mut settlements = Settlements::default();
         let mut state = self.outbox.lock();
+        let state = &mut *state;
         if let Some(channel) = state.channels.get_mut(&number) {
             let mut taken = Vec::with_capacity(channel.unacked.len());
             channel.unacked.take_to(u64::MAX, |_, unacked| taken.push(unacked));
             for unacked in taken {
                 channel.release_queue(unacked, |queue, unacked| {
-                    settlements.add(number, queue, unacked, Outcome::Requeued);
+                    settlements.add(number, queue, unacked, Outcome::Requeued, (&mut state.sent, &state.buffer));
                 });
             }
         }

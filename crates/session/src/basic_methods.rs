@@ -22,6 +22,7 @@ use crate::error::{Failure, Refused};
 use crate::exchange_methods::arguments;
 use crate::outbox::ConsumerHome;
 use crate::reply_to::{REPLY_TO, is_reply_to};
+use crate::sent::Kept;
 use crate::stall::Stall;
 use crate::unacked::Unacked;
 
@@ -151,8 +152,8 @@ impl Connection {
             if !no_ack {
                 let queue = channel.use_queue(queue, 1);
                 let Entry { seq, deliveries, stored, .. } = *entry;
-                let message = entry.message.clone();
-                channel.unacked.push(tag, Unacked { queue, consumer: None, seq, deliveries, stored, message });
+                let kept = Kept::Own(entry.message.alone());
+                channel.unacked.push(tag, Unacked { queue, consumer: None, seq, deliveries, stored, kept });
             }
             let parts = entry.message.parts();
             let got = BasicGetOk {

@@ -3,12 +3,16 @@
 use leveret_codec::method::{BasicReturn, Method};
 use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::journal::Lsn;
+use leveret_engine::message::Incoming;
 use leveret_engine::publish::PublishBatch;
 
 use crate::acks::{AckOp, Settlements};
 use crate::confirm::Outcome;
 use crate::connection::Connection;
 use crate::error::Failure;
+
+/// Method, header and body.
+const FRAMES_A_PUBLISH: usize = 3;
 
 /// Publishes and acknowledgements of one read, each in the order they came. Acknowledgements are carried out first: a consumer
 /// that has room by them may be meant to get what is published. Between the two only a failure needs the order in which they
@@ -21,6 +25,8 @@ pub(crate) struct Batch<'c> {
     pub(crate) acks: Vec<AckOp>,
     /// Counts publishes and acknowledgements.
     pub(crate) ops: u32,
+    /// So many publishes may come.
+    pub(crate) publishes_max: usize,
 }
 
 /// What the session has to know of a publish in a batch.
@@ -33,7 +39,24 @@ pub(crate) struct PublishMeta {
     pub(crate) mandatory: bool,
 }
 
-impl Batch<'_> {
+impl<'c> Batch<'c> {
+    /// For what is in so many frames.
+    pub(crate) fn of_frames(frames: usize) -> Self {
+        Self { publishes_max: frames.div_ceil(FRAMES_A_PUBLISH), ..Self::default() }
+    }
+
+    /// Adds a message for the queues of route number `route`.
+    #[inline]
+    pub(crate) fn push(&mut self, meta: PublishMeta, message: Incoming<'c>, route: u32, persistent: bool) {
+        if self.metas.capacity() == 0 {
+            // To grow step by step is dear where messages are small.
+            self.metas.reserve(self.publishes_max);
+            self.publish.items.reserve(self.publishes_max);
+        }
+        self.metas.push(meta);
+        self.publish.push(message, route, persistent);
+    }
+
     pub(crate) fn next_op(&mut self) -> u32 {
         self.ops += 1;
         self.ops

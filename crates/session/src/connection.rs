@@ -48,6 +48,8 @@ pub struct Connection {
     pub(crate) owned_queues: OwnedQueues,
     pub(crate) routes: RouteCache,
     pub(crate) effects: Effects,
+    /// Frames of the last read: the next may have as many.
+    frames_before: usize,
     /// Frames that wait.
     pub(crate) stalled: Option<Stalled>,
     /// Set by a method that has to wait; taken when its frames are put aside.
@@ -186,6 +188,7 @@ impl Connection {
             owned_queues: OwnedQueues::default(),
             routes: RouteCache::default(),
             effects: Effects::default(),
+            frames_before: 0,
             stalled: None,
             stall: None,
             published: false,
@@ -221,6 +224,13 @@ impl Connection {
     /// may be more to work off without reading. After a no, [`Connection::stall`] and [`Connection::rest`] tell what to wait
     /// for before reading.
     pub fn feed(&mut self, input: &mut BytesMut) -> bool {
+        self.outbox.cork();
+        let more = self.feed_corked(input);
+        self.outbox.uncork();
+        more
+    }
+
+    fn feed_corked(&mut self, input: &mut BytesMut) -> bool {
         match self.state {
             State::Refused | State::Done => {
                 input.clear();
@@ -233,8 +243,9 @@ impl Connection {
         let more = match self.stalled.take() {
             Some(Stalled { work, .. }) => self.work_off(work),
             None => {
-                let mut spans = Vec::new();
+                let mut spans = Vec::with_capacity(self.frames_before);
                 let (len, error) = self.scan(input, &mut spans);
+                self.frames_before = spans.len();
                 let chunk = input.split_to(len).freeze();
                 self.work_off(Work { chunk, spans, next: 0, error }) && len > 0
             }
@@ -294,7 +305,7 @@ impl Connection {
     }
 
     fn work_off_frames(&mut self, frames: &mut Frames<'_>) {
-        let mut batch = Batch::default();
+        let mut batch = Batch::of_frames(frames.spans.len() - frames.next);
         while let Some(span) = frames.spans.get(frames.next).copied() {
             let at = frames.next;
             frames.next += 1;

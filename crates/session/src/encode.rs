@@ -1,19 +1,37 @@
-//! Messages as frames.
+//! Messages as frames, and back.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use leveret_codec::frame::{FRAME_END, FrameKind, begin_frame, end_frame};
+use leveret_codec::content::ContentHeader;
+use leveret_codec::frame::{FRAME_END, FrameKind, begin_frame, end_frame, split_frame};
 use leveret_codec::limits::FRAME_OVERHEAD;
 use leveret_engine::journal::Blob;
 use leveret_engine::message::Parts;
 
 use crate::limits::{BLOB_WEIGHT_BYTES, SPLICED_BODY_BYTES_MIN};
 
+/// Bytes of a basic.deliver without its names: class and method, lengths of three names, delivery tag, redelivered.
+const DELIVER_FIXED_BYTES: usize = 4 + 3 + 8 + 1;
+
+/// Bytes of a content header without its properties: class, weight, length of the body.
+const HEADER_FIXED_BYTES: usize = 2 + 2 + 8;
+
+/// What a delivery says besides its message.
+pub(crate) struct DeliveryHead<'a> {
+    pub(crate) channel: u16,
+    pub(crate) consumer_tag: &'a [u8],
+    pub(crate) delivery_tag: u64,
+    pub(crate) redelivered: bool,
+}
+
 /// What is to be written: a buffer, and large bodies that belong between its parts.
 #[derive(Debug, Default)]
 pub struct OutBuffer {
     bytes: Vec<u8>,
+    /// The bytes, once they are kept by somebody else too: then `bytes` is empty.
+    shared: Option<Arc<Vec<u8>>>,
     splices: Vec<Splice>,
     /// The weight of the splices.
     spliced_bytes: usize,
@@ -94,14 +112,42 @@ impl OutBuffer {
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes().is_empty()
     }
 
     /// Empties it, keeping its room.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.shared = None;
         self.splices.clear();
         self.spliced_bytes = 0;
+    }
+
+    /// Takes room for an empty buffer.
+    pub(crate) fn set_room(&mut self, room: Vec<u8>) {
+        self.bytes = room;
+        self.bytes.clear();
+    }
+
+    /// What is in the buffer, splices left out.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.shared.as_deref().unwrap_or(&self.bytes)
+    }
+
+    /// What is in the buffer, splices left out, for somebody who keeps it; nothing is added to it from now on.
+    pub(crate) fn share(&mut self) -> Arc<Vec<u8>> {
+        if self.bytes.len() < self.bytes.capacity() / 2 {
+            // To keep so much room for so little would be a waste.
+            return Arc::new(self.bytes.as_slice().to_vec());
+        }
+        let shared = Arc::new(std::mem::take(&mut self.bytes));
+        self.shared = Some(Arc::clone(&shared));
+        shared
+    }
+
+    /// All there is to write, if it is in one piece.
+    pub(crate) fn plain(&self) -> Option<&[u8]> {
+        self.splices.is_empty().then_some(self.bytes())
     }
 
     /// Room it keeps.
@@ -113,8 +159,9 @@ impl OutBuffer {
     /// The pieces in the order they are to be written.
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let mut written = 0;
+        let bytes = self.bytes();
         let spliced = self.splices.iter().flat_map(move |splice| {
-            let before = self.bytes.get(written..splice.at).unwrap_or_default();
+            let before = bytes.get(written..splice.at).unwrap_or_default();
             written = splice.at;
             let piece = match &splice.what {
                 Spliced::Bytes(bytes) => Piece::Bytes(bytes),
@@ -123,13 +170,22 @@ impl OutBuffer {
             [Piece::Bytes(before), piece]
         });
         let rest_from = self.splices.last().map_or(0, |splice| splice.at);
-        let rest = self.bytes.get(rest_from..).unwrap_or_default();
+        let rest = bytes.get(rest_from..).unwrap_or_default();
         spliced.chain([Piece::Bytes(rest)]).filter(|piece| !matches!(piece, Piece::Bytes([])))
     }
 
     /// The buffer, for whole frames.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
+    }
+
+    /// Writes a delivery.
+    pub(crate) fn delivery(&mut self, head: &DeliveryHead<'_>, parts: &Parts<'_>, frame_max: usize) {
+        if is_found_again(parts, frame_max) && !parts.body.is_empty() {
+            return delivery_in_one_go(&mut self.bytes, head, parts);
+        }
+        deliver_frame(&mut self.bytes, head, parts);
+        self.content(head.channel, parts, frame_max);
     }
 
     /// Writes the content header and body of a message, in frames of at most `frame_max` bytes.
@@ -177,26 +233,104 @@ impl OutBuffer {
 }
 
 /// Appends a basic.deliver frame.
-pub(crate) fn deliver_frame(
-    out: &mut Vec<u8>,
-    channel: u16,
-    consumer_tag: &[u8],
-    delivery_tag: u64,
-    redelivered: bool,
-    parts: &Parts<'_>,
-) {
-    let start = begin_frame(out, FrameKind::Method, channel);
+fn deliver_frame(out: &mut Vec<u8>, head: &DeliveryHead<'_>, parts: &Parts<'_>) {
+    let start = begin_frame(out, FrameKind::Method, head.channel);
     out.extend_from_slice(&[0, 60, 0, 60]);
-    short(out, consumer_tag);
-    out.extend_from_slice(&delivery_tag.to_be_bytes());
-    out.push(u8::from(redelivered));
+    short(out, head.consumer_tag);
+    out.extend_from_slice(&head.delivery_tag.to_be_bytes());
+    out.push(u8::from(head.redelivered));
     short(out, parts.exchange);
     short(out, parts.routing_key);
     end_frame(out, start);
 }
 
+/// Appends the frames of a delivery whose body fits into one. With all lengths known nothing is patched afterwards, and what
+/// lies between the parts goes out in one piece each.
+fn delivery_in_one_go(out: &mut Vec<u8>, head: &DeliveryHead<'_>, parts: &Parts<'_>) {
+    let Parts { exchange, routing_key, properties, body, .. } = *parts;
+    let [c1, c0] = head.channel.to_be_bytes();
+    let method_len = DELIVER_FIXED_BYTES + head.consumer_tag.len() + exchange.len() + routing_key.len();
+    let header_len = HEADER_FIXED_BYTES + properties.len();
+    out.reserve(method_len + header_len + body.len() + 3 * FRAME_OVERHEAD);
+    let [l3, l2, l1, l0] = size(method_len);
+    let tag_len = short_len(head.consumer_tag);
+    out.extend_from_slice(&[FrameKind::Method as u8, c1, c0, l3, l2, l1, l0, 0, 60, 0, 60, tag_len]);
+    out.extend_from_slice(head.consumer_tag);
+    let [t7, t6, t5, t4, t3, t2, t1, t0] = head.delivery_tag.to_be_bytes();
+    let redelivered = u8::from(head.redelivered);
+    out.extend_from_slice(&[t7, t6, t5, t4, t3, t2, t1, t0, redelivered, short_len(exchange)]);
+    out.extend_from_slice(exchange);
+    out.push(short_len(routing_key));
+    out.extend_from_slice(routing_key);
+    let [l3, l2, l1, l0] = size(header_len);
+    let [b3, b2, b1, b0] = size(body.len());
+    let header = FrameKind::Header as u8;
+    out.extend_from_slice(&[FRAME_END, header, c1, c0, l3, l2, l1, l0, 0, 60, 0, 0, 0, 0, 0, 0, b3, b2, b1, b0]);
+    out.extend_from_slice(properties);
+    out.extend_from_slice(&[FRAME_END, FrameKind::Body as u8, c1, c0, b3, b2, b1, b0]);
+    out.extend_from_slice(body);
+    out.push(FRAME_END);
+}
+
+/// The size of a payload; a frame is at most as long as fits.
+fn size(len: usize) -> [u8; 4] {
+    u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+/// Whether [`delivered_parts`] finds a message again: it is small, in memory and in one frame.
+pub(crate) fn is_found_again(parts: &Parts<'_>, frame_max: usize) -> bool {
+    parts.blob.is_none() && parts.body.len() < SPLICED_BODY_BYTES_MIN.min(frame_max - FRAME_OVERHEAD)
+}
+
+/// The message in the frames of its delivery: what [`OutBuffer::delivery`] wrote.
+pub(crate) fn delivered_parts(frames: &[u8]) -> Option<Parts<'_>> {
+    let (deliver, rest) = split_payload(frames)?;
+    let (header, rest) = split_payload(rest)?;
+    let body = split_payload(rest).map_or(&[][..], |(body, _)| body);
+    let (_consumer_tag, deliver) = split_short(deliver.get(4..)?)?;
+    let (exchange, names) = split_short(deliver.get(9..)?)?;
+    let (routing_key, _) = split_short(names)?;
+    let properties = ContentHeader::parse_prefix(header).ok()?.properties_raw;
+    Some(Parts { exchange, routing_key, properties, body, shared_body: None, blob: None })
+}
+
+/// The payload of the first frame, and what follows the frame.
+fn split_payload(frames: &[u8]) -> Option<(&[u8], &[u8])> {
+    let frame = split_frame(frames, usize::MAX).ok()??;
+    Some((frame.payload, frames.get(frame.wire_len()..)?))
+}
+
+fn split_short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first()?;
+    rest.split_at_checked(usize::from(*len))
+}
+
 /// Appends a short string; what the broker writes came out of one, so that its length fits.
 fn short(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(u8::try_from(bytes.len()).unwrap_or(u8::MAX));
+    out.push(short_len(bytes));
     out.extend_from_slice(bytes);
+}
+
+fn short_len(bytes: &[u8]) -> u8 {
+    u8::try_from(bytes.len()).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_in_one_go_is_the_same_as_field_by_field() {
+        let head =
+            DeliveryHead { channel: 0x0102, consumer_tag: b"ctag", delivery_tag: u64::MAX - 7, redelivered: true };
+        for (exchange, body) in [(&b""[..], &b"x"[..]), (b"logs", &[7; 300])] {
+            let properties = &[0x80, 0, 3, b'a', b'/', b'b'];
+            let parts = Parts { exchange, routing_key: b"a.b.c", properties, body, shared_body: None, blob: None };
+            let (mut at_once, mut by_field) = (OutBuffer::default(), OutBuffer::default());
+            delivery_in_one_go(at_once.buffer(), &head, &parts);
+            deliver_frame(by_field.buffer(), &head, &parts);
+            by_field.content(head.channel, &parts, 4096);
+            assert_eq!(at_once.bytes(), by_field.bytes());
+        }
+    }
 }

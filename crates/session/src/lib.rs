@@ -4,8 +4,9 @@
 //! cut out; publishes and acknowledgements are gathered (`batch`); any other method first carries out what was gathered. A
 //! publish whose three frames lie in one read is never copied here. Deliveries come from the engine to the
 //! [`outbox::Outbox`], which numbers them, remembers them until they are settled and encodes them under one lock, so that
-//! the order of tags is the order on the wire. The server's writer swaps the outbox out; confirms that became durable meanwhile
-//! are added at that moment, as one cumulative ack a channel.
+//! the order of tags is the order on the wire. Little is written to the socket on the spot ([`direct`]): by the reader at the end
+//! of its batch, by another connection's reader, by the journal's thread. The server's writer swaps the outbox out when there is
+//! more, or the socket is full; confirms that became durable meanwhile are added at that moment, as one cumulative ack a channel.
 //!
 //! Replies that tell of something durable are held in the outbox until it is ([`outbox`]); a method whose reply has its place
 //! among deliveries stalls the machine until none is held ([`stall`]). Large bodies go piece by piece to the journal's blob
@@ -32,6 +33,7 @@ mod channel_methods;
 pub mod config;
 mod confirm;
 pub mod connection;
+pub mod direct;
 mod encode;
 mod error;
 mod exchange_methods;
@@ -48,6 +50,7 @@ mod queue_methods;
 mod reply_to;
 mod route_cache;
 mod sasl;
+mod sent;
 pub mod stall;
 mod tx;
 mod unacked;

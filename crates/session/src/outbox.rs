@@ -19,42 +19,54 @@ use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 
 use crate::confirm::{Confirms, Outcome};
+use crate::direct::{Cork, Pen, Socket};
 pub use crate::encode::{BlobFrames, OutBuffer, Piece};
 use crate::held::HeldReplies;
+use crate::limits::SENT_HERE_BYTES_MAX;
+use crate::sent::SentFrames;
 use crate::unacked::{Unacked, UnackedList};
 
 /// The outgoing side of a connection, shared by its reader, its writer and the queues it consumes from.
 pub struct Outbox {
-    state: Mutex<OutState>,
+    pub(crate) state: Mutex<OutState>,
     /// The weight of the buffer, to be read without the lock.
-    waiting_bytes: AtomicUsize,
+    pub(crate) waiting_bytes: AtomicUsize,
     /// Bytes of the held replies, likewise.
     held_bytes: AtomicUsize,
     frame_max: AtomicUsize,
-    writer: AtomicWaker,
+    pub(crate) cork: Cork,
+    pub(crate) writer: AtomicWaker,
     journal: Arc<dyn Journal>,
 }
 
 #[derive(Default)]
 pub(crate) struct OutState {
     pub(crate) buffer: OutBuffer,
-    /// An empty buffer with room, left by the writer.
-    spare: OutBuffer,
+    /// Written buffers with messages that are not acknowledged.
+    pub(crate) sent: SentFrames,
+    /// An empty buffer with room, left by who wrote last.
+    pub(crate) spare: OutBuffer,
     pub(crate) channels: HashMap<u16, OutChannel, RandomState>,
     /// Consumers that wait until the buffer is written.
-    parked: Vec<Parked>,
+    pub(crate) parked: Vec<Parked>,
     /// Replies that wait for the journal.
     held: HeldReplies,
     /// Channels with confirms to send.
     confirming: Vec<u16>,
     /// The writer is woken when this is durable, and was or will be for all that was waited for before.
     registered: Lsn,
+    /// For what little is sent without the writer.
+    pub(crate) socket: Option<Arc<dyn Socket>>,
+    /// Who writes.
+    pub(crate) pen: Pen,
+    /// What goes before the buffer: the socket did not take it at once.
+    pub(crate) rest: Vec<u8>,
     /// The writer has been woken, or will be at the end of a batch.
-    notified: bool,
+    pub(crate) notified: bool,
     /// Nothing comes after what is in the buffer.
-    finished: bool,
+    pub(crate) finished: bool,
     /// The socket is gone.
-    closed: bool,
+    pub(crate) closed: bool,
 }
 
 /// The outgoing side of a channel.
@@ -123,6 +135,18 @@ impl OutChannel {
     }
 }
 
+impl OutState {
+    /// The buffer is not added to any more: what is unacknowledged in it can still be found.
+    pub(crate) fn seal(&mut self) {
+        self.sent.seal(&mut self.buffer);
+    }
+
+    /// Lets go of written buffers of which little is needed.
+    pub(crate) fn compact(&mut self) {
+        self.sent.compact(&mut self.channels);
+    }
+}
+
 /// What the writer has to do after writing what it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -147,6 +171,7 @@ impl Outbox {
             waiting_bytes: AtomicUsize::new(0),
             held_bytes: AtomicUsize::new(0),
             frame_max: AtomicUsize::new(frame_max),
+            cork: Cork::default(),
             writer: AtomicWaker::new(),
             journal,
         }
@@ -164,18 +189,18 @@ impl Outbox {
         self.state.lock()
     }
 
-    /// Publishes the state's size, and says whether the writer has to be woken for what was added.
+    /// Publishes the state's size, and says whether [`Outbox::wake`] is due for what was added.
     pub(crate) fn added(&self, state: &mut OutState) -> bool {
-        self.waiting_bytes.store(state.buffer.weight(), Ordering::Relaxed);
+        let weight = state.buffer.weight();
+        self.waiting_bytes.store(weight, Ordering::Relaxed);
+        // Who writes looks again when that is done; the reader looks at the end of its batch, which may be too late for much.
+        if state.pen != Pen::Free || (weight <= SENT_HERE_BYTES_MAX && self.cork.added()) {
+            return false;
+        }
         !std::mem::replace(&mut state.notified, true)
     }
 
-    /// Wakes the writer.
-    pub fn wake(&self) {
-        self.writer.wake();
-    }
-
-    /// Changes the state, and wakes the writer for what was added.
+    /// Changes the state, and sees to it that what was added is sent.
     pub(crate) fn update(&self, change: impl FnOnce(&mut OutState)) {
         let mut state = self.lock();
         change(&mut state);
@@ -322,27 +347,35 @@ impl Outbox {
         let mut state = self.lock();
         state.closed = true;
         state.finished = true;
+        state.seal();
         state.buffer = OutBuffer::default();
         state.spare = OutBuffer::default();
         state.parked = Vec::new();
         state.held = HeldReplies::default();
+        state.socket = None;
+        state.rest = Vec::new();
         self.held_bytes.store(0, Ordering::Relaxed);
         drop(state);
         self.wake();
     }
 
-    /// Swaps what is to be written into `out`, whose content was written. Ready when there is something to write or the
-    /// outbox is finished; else the context's task is woken later.
+    /// For the writer. Swaps what is to be written into `out`, whose content was written. Ready when there is something to write or
+    /// the outbox is finished; else the context's task is woken later.
     pub fn poll_take(self: &Arc<Self>, context: &mut Context<'_>, out: &mut OutBuffer) -> Poll<Next> {
         out.clear();
         self.writer.register(context.waker());
         let mut state = self.lock();
-        if !state.confirming.is_empty() || !state.held.is_empty() {
-            let durable = self.journal.durable();
-            self.add_confirms(&mut state, durable);
-            self.release_held(&mut state, durable);
+        if state.pen == Pen::Here {
+            return Poll::Pending;
         }
+        if !state.rest.is_empty() {
+            state.pen = Pen::Writer;
+            out.buffer().append(&mut state.rest);
+            return Poll::Ready(Next::More);
+        }
+        self.collect(&mut state);
         state.notified = false;
+        state.pen = Pen::Free;
         let finished = state.finished && state.held.is_empty();
         if state.buffer.is_empty() {
             if finished {
@@ -353,10 +386,17 @@ impl Outbox {
             }
             return Poll::Pending;
         }
+        state.seal();
         if out.capacity() == 0 {
             std::mem::swap(&mut state.spare, out);
         }
+        if out.capacity() == 0
+            && let Some(room) = state.sent.take_free()
+        {
+            out.set_room(room);
+        }
         std::mem::swap(&mut state.buffer, out);
+        state.pen = Pen::Writer;
         self.waiting_bytes.store(0, Ordering::Relaxed);
         Poll::Ready(if finished { Next::Finish } else { Next::More })
     }
@@ -374,6 +414,16 @@ impl Outbox {
             parked.queue.resume(parked.key, effects);
         }
         effects.carry_out();
+    }
+
+    /// Adds what has become durable.
+    pub(crate) fn collect(&self, state: &mut OutState) {
+        if state.confirming.is_empty() && state.held.is_empty() {
+            return;
+        }
+        let durable = self.journal.durable();
+        self.add_confirms(state, durable);
+        self.release_held(state, durable);
     }
 
     /// Adds the confirms that are durable.
@@ -398,15 +448,11 @@ impl Outbox {
     pub fn shrink(&self) {
         if let Some(mut state) = self.state.try_lock() {
             state.spare = OutBuffer::default();
+            state.compact();
+            state.sent.shrink();
             if state.buffer.is_empty() {
                 state.buffer = OutBuffer::default();
             }
         }
-    }
-}
-
-impl Waiter for Outbox {
-    fn wake(&self) {
-        self.writer.wake();
     }
 }

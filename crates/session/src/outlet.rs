@@ -7,8 +7,10 @@ use leveret_engine::limits::OUTLET_FULL_BYTES;
 use leveret_engine::names::Name;
 use leveret_engine::outlet::{ChannelLimit, DeliveryBatch, Outlet, ParkReason, Parked};
 
-use crate::encode::deliver_frame;
+use crate::encode::{DeliveryHead, is_found_again};
+use crate::limits::SENT_HERE_OUTLETS_MAX;
 use crate::outbox::Outbox;
+use crate::sent::Kept;
 use crate::unacked::Unacked;
 
 /// Where a channel's deliveries go.
@@ -29,7 +31,7 @@ impl Outlet for ChannelOutlet {
         let mut state = self.outbox.lock();
         let state = &mut *state;
         let Some(channel) = state.channels.get_mut(&self.channel) else { return false };
-        let buffer = &mut state.buffer;
+        let (buffer, sent) = (&mut state.buffer, &mut state.sent);
         let from = Arc::clone(batch.queue());
         let mut queue = None;
         let mut uses = 0;
@@ -37,15 +39,24 @@ impl Outlet for ChannelOutlet {
             let to = delivery.to;
             let tag = channel.next_tag();
             let parts = delivery.parts();
-            deliver_frame(buffer.buffer(), self.channel, to.tag.as_bytes(), tag, delivery.deliveries > 0, &parts);
-            buffer.content(self.channel, &parts, frame_max);
+            let start = buffer.bytes().len();
+            let (consumer_tag, redelivered) = (to.tag.as_bytes(), delivery.deliveries > 0);
+            let head = DeliveryHead { channel: self.channel, consumer_tag, delivery_tag: tag, redelivered };
+            buffer.delivery(&head, &parts, frame_max);
             if !to.no_ack {
                 uses += 1;
                 let queue = *queue.get_or_insert_with(|| channel.use_queue(&from, 0));
                 let (seq, consumer) = (delivery.seq, Some(to.key));
                 let (deliveries, stored) = (delivery.deliveries, delivery.stored);
-                let message = delivery.keep();
-                channel.unacked.push(tag, Unacked { queue, consumer, seq, deliveries, stored, message });
+                // What several queues share is kept once for all of them.
+                let is_found_again = is_found_again(&parts, frame_max) && !delivery.is_shared();
+                let lies = (start, buffer.bytes().len());
+                let sent = if is_found_again { sent.note((self.channel, tag), lies, parts.body.len()) } else { None };
+                let kept = match sent {
+                    Some(at) => Kept::Sent(at),
+                    None => Kept::Own(delivery.keep()),
+                };
+                channel.unacked.push(tag, Unacked { queue, consumer, seq, deliveries, stored, kept });
             }
         });
         if uses > 0 {
@@ -82,7 +93,12 @@ impl Outlet for ChannelOutlet {
         }
     }
 
-    fn wake(&self) {
-        self.outbox.wake();
+    fn wake(&self, at_once: usize) {
+        if at_once <= SENT_HERE_OUTLETS_MAX {
+            self.outbox.wake();
+        } else {
+            // By the time the writers have their turn there may be more to write at once.
+            self.outbox.wake_writer();
+        }
     }
 }

@@ -224,8 +224,7 @@ impl Connection {
             }
         };
         let op = batch.next_op();
-        batch.metas.push(PublishMeta { channel: number, op, seq, mandatory });
-        batch.publish.push(message, route, persistent);
+        batch.push(PublishMeta { channel: number, op, seq, mandatory }, message, route, persistent);
         Ok(())
     }
 

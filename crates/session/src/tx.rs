@@ -11,6 +11,8 @@ use crate::batch::{Batch, PublishMeta};
 use crate::channel::Mode;
 use crate::connection::{Connection, Home};
 use crate::error::Failure;
+use crate::outbox::OutState;
+use crate::sent::Kept;
 use crate::unacked::Unacked;
 
 /// What a channel's transaction holds back.
@@ -81,13 +83,16 @@ impl Connection {
         let complete = batch.publish.items.iter().all(|item| !item.rejected);
         transaction.acks.sort_by_key(|held| held.tag);
         let mut settlements = Settlements::default();
-        if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
+        let mut state = self.outbox.lock();
+        let OutState { channels, sent, buffer, .. } = &mut *state;
+        if let Some(channel) = channels.get_mut(&number) {
             for held in transaction.acks {
                 channel.release_queue(held.unacked, |queue, unacked| {
-                    settlements.add(number, queue, unacked, held.outcome);
+                    settlements.add(number, queue, unacked, held.outcome, (&mut *sent, &*buffer));
                 });
             }
         }
+        drop(state);
         let settled = self.settle(settlements);
         self.carry_out_effects();
         complete.then_some(published.max(settled))
@@ -96,12 +101,17 @@ impl Connection {
     /// Takes an acknowledgement into the transaction: its deliveries are no longer outstanding, and no credit is back yet.
     pub(crate) fn ack_in_transaction(&mut self, ack: AckOp) -> Result<(), Failure> {
         let mut taken = Vec::new();
-        let found = match self.outbox.lock().channels.get_mut(&ack.channel) {
+        let mut state = self.outbox.lock();
+        let OutState { channels, sent, buffer, .. } = &mut *state;
+        let found = match channels.get_mut(&ack.channel) {
             None => return Ok(()),
             Some(channel) => channel.take_unacked(ack.tag, ack.multiple, |tag, unacked| {
-                taken.push(HeldAck { tag, unacked, outcome: ack.outcome });
+                // It may be held for long, and nobody looks for it here to make room.
+                let kept = Kept::Own(sent.take_out(unacked.kept, buffer));
+                taken.push(HeldAck { tag, unacked: Unacked { kept, ..unacked }, outcome: ack.outcome });
             }),
         };
+        drop(state);
         if !found {
             return Err(unknown_tag(ack.tag, ack.ids));
         }

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use leveret_engine::message::Message;
 use leveret_engine::names::ConsumerKey;
 use leveret_engine::queue::Stored;
+
+use crate::sent::Kept;
 
 /// A delivery that waits for its acknowledgement.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Unacked {
     /// Whether the journal has it.
     pub(crate) stored: Stored,
     /// The message.
-    pub(crate) message: Message,
+    pub(crate) kept: Kept,
 }
 
 /// Deliveries in order of their tags. Tags rise by one, but not each delivery needs an acknowledgement, so that there are
@@ -75,6 +76,13 @@ impl UnackedList {
         self.trim();
     }
 
+    /// The deliveries from tag `first` to tag `last`.
+    pub(crate) fn range_mut(&mut self, first: u64, last: u64) -> impl Iterator<Item = &mut Unacked> {
+        let from = self.slots.partition_point(|(tag, _)| *tag < first);
+        let to = self.slots.partition_point(|(tag, _)| *tag <= last);
+        self.slots.range_mut(from..to.max(from)).filter_map(|(_, unacked)| unacked.as_mut())
+    }
+
     /// Puts back a delivery that was taken, as a rollback does.
     pub(crate) fn put_back(&mut self, tag: u64, unacked: Unacked) {
         match self.slots.binary_search_by_key(&tag, |(tag, _)| *tag) {
@@ -108,14 +116,14 @@ const KEPT_CAPACITY: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use leveret_engine::message::{Incoming, Message};
+    use leveret_engine::message::Incoming;
     use proptest::prelude::*;
 
     use super::*;
 
     fn unacked(seq: u64) -> Unacked {
-        let message: Message = Incoming::borrowed(b"", b"q", &[0, 0], b"", None).keep();
-        Unacked { queue: 0, consumer: None, seq, deliveries: 0, stored: Stored::No, message }
+        let kept = Kept::Own(Incoming::borrowed(b"", b"q", &[0, 0], b"", None).take());
+        Unacked { queue: 0, consumer: None, seq, deliveries: 0, stored: Stored::No, kept }
     }
 
     proptest! {

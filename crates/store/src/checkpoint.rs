@@ -28,6 +28,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::checksum::crc32c;
 use crate::disk::{Disk, Mode};
 use crate::error::Error;
 use crate::journal::Tail;
@@ -67,7 +68,7 @@ pub(crate) fn encode(state: &State, tail: Tail, clean: bool, journal_file_bytes:
 
 /// Appends the checksum.
 pub(crate) fn seal(bytes: &mut Vec<u8>) {
-    let crc = crc32c::crc32c(bytes);
+    let crc = crc32c(bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
 }
 
@@ -111,7 +112,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Checkpoint, Error> {
     }
     let version = head.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     let covered = bytes.len() - CRC_BYTES;
-    if crc32c::crc32c(bytes.get(..covered).unwrap_or_default()) != crc {
+    if crc32c(bytes.get(..covered).unwrap_or_default()) != crc {
         return Err(damaged(0, "it does not have its checksum"));
     }
     if version != VERSION {

@@ -42,6 +42,7 @@ pub use self::log::{Log, Work};
 pub use self::read::{BodyReader, BodyRef, StoredBody};
 pub use self::replay::{Cut, Replayed, Skipped, replay};
 pub use self::room::Room;
+pub(crate) use self::window::Window;
 
 /// The directory of the journal's files.
 #[cfg(any(test, feature = "sim"))]

@@ -27,6 +27,7 @@
 
 pub mod blob;
 mod checkpoint;
+mod checksum;
 pub mod disk;
 pub mod durability;
 pub mod error;

@@ -51,6 +51,10 @@ pub const BUFFERS_KEPT_MAX: usize = 4;
 /// A buffer in which a thread puts records together is given back when it has grown beyond this.
 pub const SCRATCH_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes read at once of messages that are handed out: as long as one of them is somewhere, all of them are in memory. Of larger
+/// messages a few.
+pub const PAGE_READ_BYTES: usize = 32 * 1024;
+
 /// Bytes read at once when the journal is replayed.
 pub const REPLAY_WINDOW_BYTES: usize = 1024 * 1024;
 
@@ -77,7 +81,7 @@ pub const BLOB_UNSYNCED_FILES_MAX: usize = 64;
 pub const BLOB_READERS_MAX: usize = 64;
 
 /// Bytes gathered before they are written to a segment.
-pub const SEGMENT_WRITE_BYTES: usize = 1024 * 1024;
+pub const SEGMENT_WRITE_BYTES: usize = 256 * 1024;
 
 /// Bytes of a segment read at once.
 pub const SEGMENT_READ_BYTES: usize = 256 * 1024;

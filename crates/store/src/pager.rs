@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use bytes::Bytes;
 use leveret_engine::journal::{BodyAt, LoadRequest, Loaded, Lsn, Page, SeqRange, Waiter};
 use leveret_engine::names::QueueId;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Error;
 use crate::journal::BodyReader;
-use crate::limits::PAGE_ATTEMPTS_MAX;
+use crate::limits::{PAGE_ATTEMPTS_MAX, PAGE_READ_BYTES};
 use crate::record::Payload;
 use crate::segment::{self, Points, SegmentReader};
 use crate::state::{Entry, Place, Segment};
@@ -78,6 +79,14 @@ impl Waiter for Hurry {
     fn wake(&self) {}
 }
 
+/// The messages of a page, as far as they are known without reading them.
+struct Plan {
+    /// In order.
+    entries: Vec<Entry>,
+    /// There may be more of them in the range.
+    is_full: bool,
+}
+
 /// A page that is being read.
 struct Reading {
     /// In order.
@@ -94,14 +103,26 @@ impl Store {
     /// # Errors
     /// When the disk has failed. Of a message that is damaged an error is logged, and it is left out.
     pub fn read(&self, queue: QueueId, range: SeqRange, messages_max: usize, bytes_max: usize) -> Result<Page, Error> {
+        let plan = self.plan(queue, range, messages_max, bytes_max);
+        self.read_from(plan, queue, range, messages_max, bytes_max)
+    }
+
+    /// The same, with a plan to begin with.
+    fn read_from(
+        &self,
+        mut plan: Plan,
+        queue: QueueId,
+        range: SeqRange,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<Page, Error> {
         for _ in 0..PAGE_ATTEMPTS_MAX {
-            let plan = self.plan(queue, range, messages_max);
-            let full = plan.len() >= messages_max.max(1);
-            let after = plan.last().filter(|_| full).map_or(range.last, |entry| entry.seq).saturating_add(1);
-            let reading = self.read_planned(queue, &plan, bytes_max)?;
+            let last = plan.entries.last().filter(|_| plan.is_full).map_or(range.last, |entry| entry.seq);
+            let reading = self.read_planned(queue, &plan.entries, bytes_max)?;
             if let Some(messages) = self.still_there(queue, reading.found, reading.moved) {
-                return Ok(Page { messages, next: reading.full_at.unwrap_or(after) });
+                return Ok(Page { messages, next: reading.full_at.unwrap_or(last.saturating_add(1)) });
             }
+            plan = self.plan(queue, range, messages_max, bytes_max);
         }
         // Messages move once in a while: so often in a row they are only said to.
         tracing::error!(queue = queue.0, first = range.first, last = range.last, "messages cannot be read: skipped");
@@ -113,29 +134,36 @@ impl Store {
         let Wanted { request, appended } = wanted;
         let LoadRequest { queue, range, messages_max, bytes_max, reader } = request;
         // A run without gaps cannot grow by what is still to be applied. Otherwise what is missing may be just that.
-        let plan = self.plan(queue, range, messages_max);
-        let whole = plan.iter().zip(range.first..).all(|(entry, seq)| entry.seq == seq)
-            && (plan.len() >= messages_max || plan.last().is_some_and(|entry| entry.seq == range.last));
+        let mut plan = self.plan(queue, range, messages_max, bytes_max);
+        let whole = plan.entries.iter().zip(range.first..).all(|(entry, seq)| entry.seq == seq)
+            && (plan.is_full || plan.entries.last().is_some_and(|entry| entry.seq == range.last));
         if !whole {
             self.log.when_durable(Lsn(appended), Arc::new(Hurry));
             if !self.wait_applied(appended, stopping) {
                 return Ok(());
             }
+            plan = self.plan(queue, range, messages_max, bytes_max);
         }
-        let page = self.read(queue, range, messages_max, bytes_max)?;
+        let page = self.read_from(plan, queue, range, messages_max, bytes_max)?;
         reader.loaded(page);
         Ok(())
     }
 
-    fn plan(&self, queue: QueueId, range: SeqRange, messages_max: usize) -> Vec<Entry> {
+    fn plan(&self, queue: QueueId, range: SeqRange, messages_max: usize, bytes_max: usize) -> Plan {
         let core = self.core.lock();
-        core.state.queues.get(&queue).map_or_else(Vec::new, |state| state.entries(range, messages_max.max(1)))
+        let Some(state) = core.state.queues.get(&queue) else { return Plan { entries: Vec::new(), is_full: false } };
+        // No more than fit the page if they are as long as the queue's are in the mean.
+        let fitting = (bytes_max as u64).checked_div(state.mean_body_bytes()).unwrap_or(u64::MAX).saturating_add(1);
+        let count_max = messages_max.min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1);
+        let entries = state.entries(range, count_max);
+        Plan { is_full: entries.len() >= count_max, entries }
     }
 
     /// Reads what was planned, in order, until the page is full.
     fn read_planned(&self, queue: QueueId, plan: &[Entry], bytes_max: usize) -> Result<Reading, Error> {
-        let mut reading = Reading { found: Vec::new(), bytes_left: bytes_max as u64, full_at: None, moved: false };
-        let mut bodies = BodyReader::new(&self.log);
+        let found = Vec::with_capacity(plan.len());
+        let mut reading = Reading { found, bytes_left: bytes_max as u64, full_at: None, moved: false };
+        let mut bodies = BodyReader::for_page(&self.log);
         for run in plan.chunk_by(|a, b| segment_of(a) == segment_of(b)) {
             if reading.full_at.is_some() || reading.moved {
                 break;
@@ -161,7 +189,7 @@ impl Store {
         for entry in run {
             let Place::Journal(at) = entry.place else { continue };
             let flow = match bodies.read(BodyAt(at)) {
-                Ok(body) => self.take(entry, body.payload, reading),
+                Ok(body) => self.take(entry, body.payload, body.within, reading),
                 Err(Error::Gone { .. }) if !self.lies_at(queue, entry) => {
                     reading.moved = true;
                     ControlFlow::Break(())
@@ -186,7 +214,7 @@ impl Store {
         run: &[Entry],
         reading: &mut Reading,
     ) -> Result<(), Error> {
-        let mut segment = match SegmentReader::open(&self.disk, id, len_bytes) {
+        let mut segment = match SegmentReader::open(&self.disk, id, len_bytes, PAGE_READ_BYTES) {
             Ok(segment) => segment,
             Err(Error::Gone { .. }) => {
                 let missing = run.first().is_some_and(|entry| self.lies_at(queue, entry));
@@ -201,10 +229,10 @@ impl Store {
         let wanted: Vec<u64> = run.iter().map(|entry| entry.seq).collect();
         let mut points = self.pager.points.lock().get(&id).cloned().unwrap_or_default();
         let mut entries = run.iter();
-        segment.read(&wanted, &mut points, |seq, payload, _| {
+        segment.read(&wanted, &mut points, |seq, payload, _, within| {
             // What was damaged was passed over.
             Ok(match entries.find(|entry| entry.seq == seq) {
-                Some(entry) => self.take(entry, payload, reading),
+                Some(entry) => self.take(entry, payload, within, reading),
                 None => ControlFlow::Continue(()),
             })
         })?;
@@ -213,14 +241,14 @@ impl Store {
     }
 
     /// Adds a message to the page, if it fits.
-    fn take(&self, entry: &Entry, payload: &[u8], reading: &mut Reading) -> ControlFlow<()> {
+    fn take(&self, entry: &Entry, payload: &[u8], within: &Bytes, reading: &mut Reading) -> ControlFlow<()> {
         let bytes = payload.len() as u64;
         if bytes > reading.bytes_left && !reading.found.is_empty() {
             reading.full_at = Some(entry.seq);
             return ControlFlow::Break(());
         }
         let message = Payload::decode(payload)
-            .and_then(|payload| Ok((payload.arrived_ms, payload.message(&|id, len| self.blobs.get(id, len))?)));
+            .and_then(|payload| Ok((payload.arrived_ms, payload.message(within, &|id, len| self.blobs.get(id, len))?)));
         match message {
             Ok((arrived_ms, message)) => {
                 reading.bytes_left = reading.bytes_left.saturating_sub(bytes);

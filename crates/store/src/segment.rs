@@ -14,6 +14,8 @@ mod read;
 mod tests;
 mod write;
 
+use crate::checksum::crc32c;
+
 pub(crate) use self::read::{Points, SegmentReader};
 pub(crate) use self::write::SegmentWriter;
 
@@ -71,9 +73,14 @@ impl Head {
 
     /// The id is in it, so that what another segment left on the disk is not taken for a message of this one.
     fn checksum(id: u64, head: Self) -> u32 {
-        let crc = crc32c::crc32c(&id.to_le_bytes());
-        let crc = crc32c::crc32c_append(crc, &head.len.to_le_bytes());
-        let crc = crc32c::crc32c_append(crc, &head.seq.to_le_bytes());
-        crc32c::crc32c_append(crc, &head.crc.to_le_bytes())
+        let mut bytes = [0; 8 + HEAD_BYTES - 4];
+        let (id_part, rest) = bytes.split_at_mut(8);
+        let (len, rest) = rest.split_at_mut(4);
+        let (seq, crc) = rest.split_at_mut(8);
+        id_part.copy_from_slice(&id.to_le_bytes());
+        len.copy_from_slice(&head.len.to_le_bytes());
+        seq.copy_from_slice(&head.seq.to_le_bytes());
+        crc.copy_from_slice(&head.crc.to_le_bytes());
+        crc32c(&bytes)
     }
 }

@@ -72,7 +72,7 @@ fn failure_is_told_by_the_threads_and_nothing_is_durable_any_more() {
         driver.declare_queue();
         driver.commit().unwrap();
         let durable = driver.store.durable();
-        driver.disk.set_faults(vec![Fault { operations, after: 0, times: 1, kind: io::ErrorKind::Other }]);
+        driver.disk.set_faults(vec![Fault { operations, after: 0, times: u64::MAX, kind: io::ErrorKind::Other }]);
         let threads = driver.store.start().unwrap();
         for _ in 0..10 {
             driver.publish();

@@ -1,5 +1,6 @@
 //! A broker or a relay as a child process, stopped when its value goes.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -24,19 +25,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the broker without any disk.
-    pub fn start_broker(binary: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(binary);
-        command.args(["serve", "--ephemeral", "--bind", "127.0.0.1", "--port", "0"]);
-        Self::start(command, Some(READY_LINE))
+    /// Starts the broker on a data directory, with everything else as it is by default.
+    pub fn start_broker_as_is(binary: &Path, dir: &Path) -> anyhow::Result<Self> {
+        Self::start(broker_command(binary, dir)?, Some(READY_LINE))
     }
 
     /// Starts the broker on a data directory.
     pub fn start_broker_on(binary: &Path, dir: &Path, durability: &str) -> anyhow::Result<Self> {
-        let mut command = Command::new(binary);
-        command
-            .args(["serve", "--bind", "127.0.0.1", "--port", "0", "--durability", durability, "--data-dir"])
-            .arg(dir);
+        let mut command = broker_command(binary, dir)?;
+        command.args(["--durability", durability]);
         Self::start(command, Some(READY_LINE))
     }
 
@@ -56,6 +53,11 @@ impl Server {
 
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@{}/%2f", self.address)
+    }
+
+    pub fn port(&self) -> anyhow::Result<u16> {
+        let (_, port) = self.address.rsplit_once(':').context("an address has no port")?;
+        Ok(port.parse()?)
     }
 
     pub fn pid(&self) -> u32 {
@@ -91,6 +93,20 @@ impl Drop for Server {
             let _ = self.process.wait();
         }
     }
+}
+
+/// The broker on a data directory; it logs to a file beside that.
+fn broker_command(binary: &Path, dir: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(binary);
+    // What the caller's shell happens to hold must not change what is measured.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LEVERET_")) {
+        command.env_remove(name);
+    }
+    let path = dir.with_extension("log");
+    let log = OpenOptions::new().create(true).append(true).open(&path);
+    command.stderr(log.with_context(|| format!("cannot write {}", path.display()))?);
+    command.args(["serve", "--bind", "127.0.0.1", "--port", "0", "--data-dir"]).arg(dir);
+    Ok(command)
 }
 
 /// The lines of a child's output, read on to the end so that it never blocks on a full pipe.
@@ -133,6 +149,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(server.url(), "amqp://guest:guest@127.0.0.1:7/%2f");
+        assert_eq!(server.port().unwrap(), 7);
         let pid = server.pid();
         assert!(command::works("kill", &["-0", &pid.to_string()]));
         drop(server);

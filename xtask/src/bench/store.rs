@@ -8,14 +8,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use clap::Args;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::generator::{DiskPoint, Generator, Load, Target};
 use super::server::Server;
 use super::{build, fresh_directory, median};
 use crate::workspace::Workspace;
@@ -49,39 +48,6 @@ pub struct StoreArgs {
     /// A directory on the disk to measure; below target/ when it is not given
     #[arg(long)]
     dir: Option<PathBuf>,
-}
-
-/// What the disk did, as the load generator tells it.
-#[derive(Clone, Copy, Deserialize, Serialize)]
-struct DiskPoint {
-    records_per_sync: u64,
-    syncs_per_second: f64,
-    records_per_second: f64,
-    megabytes_per_second: f64,
-    fdatasync: Latency,
-}
-
-#[derive(Clone, Copy, Deserialize, Serialize)]
-struct Latency {
-    p50_us: f64,
-    p99_us: f64,
-}
-
-/// What the load generator found.
-#[derive(Deserialize)]
-struct Run {
-    messages: u64,
-    missing: u64,
-    confirmed_per_second: f64,
-    consumed_per_second: f64,
-    confirm_latency: Option<Latency>,
-    commits: Option<u64>,
-    broker_usage: Usage,
-}
-
-#[derive(Deserialize)]
-struct Usage {
-    cpu_us_per_message: f64,
 }
 
 /// A row of the table in one round.
@@ -118,7 +84,7 @@ struct Results {
 
 /// The programs and the places of a run.
 struct Bench<'a> {
-    generator: PathBuf,
+    generator: Generator,
     broker: PathBuf,
     dir: PathBuf,
     args: &'a StoreArgs,
@@ -128,7 +94,7 @@ struct Bench<'a> {
 pub fn store(workspace: &Workspace, args: &StoreArgs) -> anyhow::Result<()> {
     let (broker, generator) = build(workspace)?;
     let (dir, results_dir) = fresh_directory(workspace, "store-data", args.dir.as_deref())?;
-    let bench = Bench { generator, broker, dir, args };
+    let bench = Bench { generator: Generator { binary: generator }, broker, dir, args };
     let mut results = Results { durability: args.durability.clone(), seconds: args.seconds, ..Results::default() };
     let rows = PUBLISHERS.iter().flat_map(|publishers| WINDOWS.map(|window| (*publishers, window, Vec::new())));
     results.rows = rows.collect();
@@ -181,8 +147,7 @@ impl Bench<'_> {
     fn sample(&self, server: &Server, publishers: u32, window: u32) -> anyhow::Result<Sample> {
         let options = format!("--consumers 0 --persistent --producers {publishers} --confirms {window}");
         let run = self.load(server, &options)?;
-        let writes = run.commits.filter(|commits| *commits > 0);
-        let messages_per_write = writes.map_or(f64::NAN, |writes| run.messages as f64 / writes as f64);
+        let messages_per_write = run.messages_per_write().unwrap_or(f64::NAN);
         let records_max = (publishers * window).min(RECORDS_MAX);
         let records = messages_per_write.round().clamp(1.0, f64::from(records_max));
         let limits = self.disk(&format!("{records},{records_max}"), 0.5)?;
@@ -193,46 +158,20 @@ impl Bench<'_> {
             messages_per_write,
             limit_per_second: limit.records_per_second,
             limit_max_per_second: limit_max.records_per_second,
-            cpu_us_per_message: run.broker_usage.cpu_us_per_message,
+            cpu_us_per_message: run.broker_usage.map_or(f64::NAN, |usage| usage.cpu_us_per_message),
             p50_syncs: run.confirm_latency.map(|latency| in_syncs(latency.p50_us)),
             p99_syncs: run.confirm_latency.map(|latency| in_syncs(latency.p99_us)),
         })
     }
 
     fn disk(&self, records: &str, seconds: f64) -> anyhow::Result<Vec<DiskPoint>> {
-        let mut command = Command::new(&self.generator);
-        command.args([
-            "disk",
-            "--json",
-            "--size",
-            SIZE,
-            "--records",
-            records,
-            "--seconds",
-            &seconds.to_string(),
-            "--dir",
-        ]);
-        json_of(command.arg(&self.dir))
+        self.generator.disk(&self.dir, SIZE, records, seconds)
     }
 
-    fn load(&self, server: &Server, options: &str) -> anyhow::Result<Run> {
-        let mut command = Command::new(&self.generator);
-        command
-            .args(["--json", "--quiet", "--url", &server.url(), "--pid", &server.pid().to_string()])
-            .args(["--size", SIZE, "--seconds", &self.args.seconds.to_string()])
-            .args(options.split_ascii_whitespace());
-        let run: Run = json_of(&mut command)?;
-        ensure!(run.missing == 0, "{options}: {} messages are lost", run.missing);
-        Ok(run)
+    fn load(&self, server: &Server, options: &str) -> anyhow::Result<Load> {
+        let target = Target { url: server.url(), pid: Some(server.pid()) };
+        self.generator.load(&target, &format!("--size {SIZE} --seconds {} {options}", self.args.seconds))
     }
-}
-
-fn json_of<T: DeserializeOwned>(command: &mut Command) -> anyhow::Result<T> {
-    let program = Path::new(command.get_program()).display().to_string();
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = output.with_context(|| format!("cannot start {program}"))?;
-    ensure!(output.status.success(), "{program} ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).with_context(|| format!("the report of {program}"))
 }
 
 /// The medians of all rounds.
@@ -316,10 +255,11 @@ fn judged(value: f64, is_met: impl Fn(f64) -> bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::generator::Latency;
     use super::*;
 
     fn results() -> Results {
-        let fdatasync = Latency { p50_us: 50.0, p99_us: 90.0 };
+        let fdatasync = Latency { p50_us: 50.0, p99_us: 90.0, max_us: 95.0 };
         let point = DiskPoint {
             records_per_sync: 1,
             syncs_per_second: 20_000.0,
@@ -353,17 +293,5 @@ mod tests {
         assert!(text.contains("| 1 | 100 | 9 | 1.0 | 20000 | 0.00 (goal missed) | 28000 | 0.00 | 9.00 |"), "{text}");
         assert!(text.contains("as long as 1.50 fdatasyncs (median), 3.00 (99 of 100)"), "{text}");
         assert!(text.contains("| 1 | 1000 | 40 | 100 | 0.40 (goal missed) |"), "{text}");
-    }
-
-    #[test]
-    fn the_generators_reports_are_understood() {
-        let json = r#"{"broker":"b","messages":100,"missing":0,"confirmed_per_second":5.0,"consumed_per_second":0.0,
-            "confirm_latency":{"p50_us":1.0,"p99_us":2.0,"max_us":3.0},"commits":4,
-            "broker_usage":{"cpu_us_per_message":0.5}}"#;
-        let run: Run = serde_json::from_str(json).unwrap();
-        assert_eq!((run.messages, run.commits), (100, Some(4)));
-        let json = r#"[{"records_per_sync":1,"syncs_per_second":1.0,"records_per_second":1.0,"megabytes_per_second":1.0,
-            "fdatasync":{"p50_us":1.0,"p99_us":2.0,"max_us":3.0}}]"#;
-        assert_eq!(serde_json::from_str::<Vec<DiskPoint>>(json).unwrap().len(), 1);
     }
 }

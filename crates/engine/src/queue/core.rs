@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::effects::Effects;
-use crate::journal::Lsn;
+use crate::journal::{Lsn, SeqRange};
 use crate::limits::MESSAGES_A_HOLD_MAX;
 use crate::names::ConsumerKey;
 use crate::outlet::{DeliveryBatch, Messages, ParkReason, Parked, Pick, Planned};
@@ -31,17 +31,32 @@ pub(super) struct QueueCore {
     pub(super) paging: Paging,
 }
 
-/// A delivery that is settled.
+/// Deliveries that are settled: neighbours in their queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Settled {
-    /// The consumer it was for; none for a get.
+    /// The consumer they were for; none for gets.
     pub consumer: Option<ConsumerKey>,
-    /// Its position.
-    pub seq: u64,
-    /// Whether the journal has it.
+    /// Position of the first.
+    pub first: u64,
+    /// Position of the last: all between are settled too.
+    pub last: u64,
+    /// Whether the journal has them.
     pub stored: Stored,
-    /// Bytes of its body.
+    /// Bytes of their bodies.
     pub bytes: u64,
+}
+
+impl Settled {
+    /// One delivery.
+    #[must_use]
+    pub fn one(consumer: Option<ConsumerKey>, seq: u64, stored: Stored, bytes: u64) -> Self {
+        Self { consumer, first: seq, last: seq, stored, bytes }
+    }
+
+    /// How many they are.
+    fn count(&self) -> u64 {
+        self.last + 1 - self.first
+    }
 }
 
 /// Why a consumer is refused.
@@ -71,7 +86,7 @@ impl QueueCore {
         let mut planned = std::mem::take(&mut effects.picks);
         let mut enqueue = std::mem::take(&mut effects.enqueue);
         let mut delivered = Delivered::default();
-        let scarce = queue.pages && queue.memory.is_used_up();
+        let scarce = queue.pages && queue.memory.is_used_up(self.ready.resident_bytes());
         for &pick in picks {
             let Some(item) = items.get_mut(pick as usize) else { continue };
             let bytes = item.bytes();
@@ -196,8 +211,8 @@ impl QueueCore {
         for run in planned.chunk_by(|a, b| self.consumers.share_outlet(a.slot, b.slot)) {
             self.hand_over(queue, Messages::Ready(run), effects);
         }
-        for Planned { slot, .. } in planned.drain(..) {
-            self.handed_over(slot);
+        for Planned { slot, .. } in &planned {
+            self.handed_over(*slot);
         }
         delivered.write(queue);
         effects.planned = planned;
@@ -246,15 +261,14 @@ impl QueueCore {
         if self.deleted {
             return (false, Lsn::default());
         }
-        self.unacked = self.unacked.saturating_sub(settled.len());
-        for run in settled.chunk_by(|a, b| a.consumer == b.consumer) {
-            if let Some(key) = run.first().and_then(|settled| settled.consumer) {
-                self.consumers.give_back(key, u32::try_from(run.len()).unwrap_or(u32::MAX));
-            }
-        }
         let mut settling = Settling::default();
         for settled in settled {
-            settling.add(settled.seq, settled.bytes, settled.stored);
+            let count = settled.count();
+            self.unacked = self.unacked.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+            if let Some(key) = settled.consumer {
+                self.consumers.give_back(key, u32::try_from(count).unwrap_or(u32::MAX));
+            }
+            settling.add_range(SeqRange { first: settled.first, last: settled.last }, settled.bytes, settled.stored);
         }
         let end = settling.write(queue);
         (!self.ready.is_empty(), end)

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::journal::{Journal, Lsn, Waiter};
 use crate::memory::MemoryBudget;
 use crate::names::{ConnectionId, ConsumerKey, Name, QueueId};
-use crate::publish::Publication;
+use crate::publish::{Publication, copy_together};
 use crate::queue::arguments::QueueArguments;
 pub(crate) use crate::queue::consumers::Consumers;
 pub use crate::queue::consumers::NewConsumer;
@@ -54,6 +54,8 @@ pub struct Queue {
     memory: Arc<MemoryBudget>,
     /// Messages may leave memory.
     pages: bool,
+    /// At the end of the last hold messages waited in memory, so that those who bring more had better be ready to leave them here.
+    waits: AtomicBool,
     core: Mutex<QueueCore>,
 }
 
@@ -140,6 +142,7 @@ impl Queue {
             settings: new.settings,
             deleted: AtomicBool::new(false),
             pages: new.journal.can_page(),
+            waits: AtomicBool::new(false),
             journal: new.journal,
             memory: new.memory,
             core: Mutex::new(QueueCore::default()),
@@ -174,6 +177,9 @@ impl Queue {
         picks: &[u32],
         effects: &mut Effects,
     ) -> Lsn {
+        if self.waits.load(Ordering::Relaxed) {
+            copy_together(items, picks);
+        }
         let mut core = self.core.lock();
         core.publish(self, items, picks, effects)
     }
@@ -194,7 +200,14 @@ impl Queue {
 
     /// Delivers ready messages while consumers take them, at most a batch a hold of the lock.
     fn deliver(self: &Arc<Self>, effects: &mut Effects) {
-        while self.core.lock().deliver(self, effects) {}
+        loop {
+            let more = self.core.lock().deliver(self, effects);
+            // What nobody needs any more is freed without the lock.
+            effects.planned.clear();
+            if !more {
+                return;
+            }
+        }
     }
 
     /// Removes a consumer, if it is still there. An auto-delete queue without consumers is noted for deletion.

@@ -29,7 +29,8 @@ struct Run {
 /// The messages of one kind in a run.
 #[derive(Clone, Copy, Debug, Default)]
 struct Kind {
-    any: bool,
+    /// The position of the last of them, which may be taken out by now.
+    last: Option<u64>,
     /// Bytes of their bodies.
     bytes: u64,
 }
@@ -73,7 +74,7 @@ impl Paged {
     pub(super) fn push_restored(&mut self, range: SeqRange, count: usize, bytes: u64) {
         self.count += count;
         self.bytes += bytes;
-        let persistent = Kind { any: true, bytes };
+        let persistent = Kind { last: Some(range.last), bytes };
         self.runs.push_back(Run {
             first: range.first,
             last: range.last,
@@ -124,7 +125,7 @@ impl Paged {
         for run in std::mem::take(self).runs {
             let range = SeqRange { first: run.first, last: run.last };
             for (kind, stored) in [(run.persistent, Stored::Persistent), (run.transient, Stored::Transient)] {
-                if kind.any {
+                if kind.last.is_some_and(|last| last >= run.first) {
                     settling.add_range(range, kind.bytes, stored);
                 }
             }
@@ -149,7 +150,7 @@ impl Run {
         self.last = seq;
         self.count += 1;
         let kind = self.kind(stored);
-        kind.any = true;
+        kind.last = Some(seq);
         kind.bytes += bytes;
     }
 

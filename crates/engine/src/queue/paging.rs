@@ -1,6 +1,7 @@
 //! When a queue asks for messages that are not in memory, and what it does with them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::effects::Effects;
 use crate::journal::{LoadRequest, Loaded, Page, PageReader, SeqRange, Waiter};
@@ -86,6 +87,10 @@ impl QueueCore {
     /// one is needed, and those who waited for the first message are told if it is there.
     pub(super) fn end_hold(&mut self, queue: &Arc<Queue>, appetite: Appetite, effects: &mut Effects) {
         self.tell_budget(queue);
+        let waits = !self.ready.is_front_empty() && self.ready.paged().is_empty();
+        if queue.waits.load(Ordering::Relaxed) != waits {
+            queue.waits.store(waits, Ordering::Relaxed);
+        }
         if !self.ready.paged().is_empty() {
             effects.loads.extend(self.next_load(queue, appetite));
         }
@@ -114,7 +119,8 @@ impl QueueCore {
             return None;
         }
         let range = self.ready.paged().range()?;
-        let bytes_max = if queue.memory.is_used_up() { SCARCE_PAGE_BYTES_MAX } else { PAGE_BYTES_MAX };
+        let scarce = queue.memory.is_used_up(self.ready.resident_bytes());
+        let bytes_max = if scarce { SCARCE_PAGE_BYTES_MAX } else { PAGE_BYTES_MAX };
         let is_low =
             || self.ready.front_len() < PAGE_MESSAGES_MAX / 2 && self.ready.resident_bytes() < bytes_max as u64 / 2;
         let is_wanted = || {

@@ -359,7 +359,7 @@ impl Outlet for Recorder {
         true
     }
 
-    fn wake(&self) {}
+    fn wake(&self, _: usize) {}
 }
 
 /// Counts its wakes.

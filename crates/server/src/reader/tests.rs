@@ -27,9 +27,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::*;
+use crate::server::join;
 use crate::writer;
 
 const FRAME_MAX: usize = 131_072;
+
+/// Bytes that the reader's task, the writer's, the machine and what they share may take.
+const SIZES_MAX: [usize; 4] = [384, 576, 768, 128];
 
 #[derive(Default)]
 struct SlowJournal {
@@ -132,11 +136,15 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (read_half, write_half) = listener.accept().await.unwrap().0.into_split();
-        let machine = Connection::new(&broker, &config, ConnectionId(1), true);
-        let connection = Arc::new(Connected::new(Arc::clone(machine.outbox()), CancellationToken::new()));
-        tokio::spawn(writer::run(write_half, Arc::clone(&connection)));
-        let (clock, shutdown) = (Clock::start(), CancellationToken::new());
-        tokio::spawn(Reader { machine, socket: read_half, connection, clock, shutdown }.run());
+        let machine = Box::new(Connection::new(&broker, &config, ConnectionId(1), true));
+        let connection = join(&machine, write_half);
+        let writer = writer::run(Arc::clone(&connection));
+        let reader = Reader::new(machine, read_half, connection, Clock::start()).run();
+        // Ten thousand idle connections are ten thousand of each.
+        let sizes = [size_of_val(&reader), size_of_val(&writer), size_of::<Connection>(), size_of::<Connected>()];
+        assert!(sizes.iter().zip(SIZES_MAX).all(|(size, max)| *size <= max), "{sizes:?} bytes");
+        tokio::spawn(writer);
+        tokio::spawn(reader);
         let mut fixture = Self { journal, config, socket, received: BytesMut::new() };
         fixture.send(&hello()).await;
         for _ in 0..4 {

@@ -17,6 +17,7 @@ use std::io;
 
 use bytes::Bytes;
 
+use crate::checksum::{crc32c, crc32c_append};
 use crate::disk::File;
 
 /// Bytes before the first page.
@@ -56,7 +57,7 @@ impl Encoder {
         header.extend_from_slice(&VERSION.to_le_bytes());
         header.extend_from_slice(&[0, 0]);
         header.extend_from_slice(&self.id.to_le_bytes());
-        let crc = crc32c::crc32c(&header);
+        let crc = crc32c(&header);
         out.extend_from_slice(&header);
         out.extend_from_slice(&crc.to_le_bytes());
     }
@@ -67,7 +68,7 @@ impl Encoder {
             let room = usize::try_from(PAGE_BYTES - self.filled_bytes).unwrap_or(usize::MAX);
             let (part, after) = rest.split_at_checked(room).unwrap_or((rest, &[]));
             out.extend_from_slice(part);
-            self.crc = crc32c::crc32c_append(self.crc, part);
+            self.crc = crc32c_append(self.crc, part);
             self.filled_bytes += part.len() as u64;
             rest = after;
             if self.filled_bytes == PAGE_BYTES {
@@ -93,7 +94,7 @@ impl Encoder {
 
 /// A checksum that knows its place: a page of another blob, or another page, does not pass.
 fn page_seed(id: u64, page: u64) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&id.to_le_bytes()), &page.to_le_bytes())
+    crc32c_append(crc32c(&id.to_le_bytes()), &page.to_le_bytes())
 }
 
 /// Whether the file begins as that of the blob `id`.
@@ -143,7 +144,7 @@ fn read_pages(file: &dyn File, id: u64, len: u64, pages: std::ops::Range<u64>, b
         let in_page = usize::try_from(PAGE_BYTES.min(len - page * PAGE_BYTES)).unwrap_or(usize::MAX);
         let data = bytes.get(from..from + in_page).unwrap_or_default();
         let crc = bytes.get(from + in_page..).and_then(|rest| rest.first_chunk()).copied().map(u32::from_le_bytes);
-        if crc != Some(crc32c::crc32c_append(page_seed(id, page), data)) {
+        if crc != Some(crc32c_append(page_seed(id, page), data)) {
             return Err(damaged(id, HEADER_BYTES + page * (PAGE_BYTES + CRC_BYTES)));
         }
         bytes.copy_within(from..from + in_page, to);

@@ -133,7 +133,7 @@ impl Back {
         self.unsynced = true;
         current
             .write(block.start % file_bytes, &block.bytes, file_bytes)
-            .map_err(Error::io("write", files::path(number)))?;
+            .map_err(|error| Error::io("write", files::path(number))(error))?;
         Ok(Tail { position: block.end(), chain, epoch: after.epoch })
     }
 
@@ -155,7 +155,7 @@ impl Back {
 
     fn sync_file(&mut self) -> Result<(), Error> {
         if let (true, Some(current)) = (self.unsynced, &self.current) {
-            current.file.sync_data().map_err(Error::io("sync", files::path(current.number)))?;
+            current.file.sync_data().map_err(|error| Error::io("sync", files::path(current.number))(error))?;
             self.unsynced = false;
         }
         Ok(())

@@ -13,6 +13,7 @@
 //! Numbers are little endian. Later versions keep these 40 bytes as they are, so that a broker knows a block that it cannot
 //! read from one that is damaged.
 
+use crate::checksum::{crc32c, crc32c_append};
 use crate::limits::SECTOR_BYTES;
 use crate::record::Reader;
 
@@ -92,7 +93,7 @@ pub fn seal(block: &mut [u8], epoch: u32, position: u64, durable: u64, previous:
 }
 
 fn checksum(block: &[u8]) -> Option<u32> {
-    Some(crc32c::crc32c_append(crc32c::crc32c(block.get(..CRC_AT)?), block.get(HEADER_BYTES..)?))
+    Some(crc32c_append(crc32c(block.get(..CRC_AT)?), block.get(HEADER_BYTES..)?))
 }
 
 /// The length rounded up to whole sectors.

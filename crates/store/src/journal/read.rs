@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use leveret_engine::journal::BodyAt;
 
 use super::Log;
@@ -9,7 +10,7 @@ use super::files;
 use super::window::Window;
 use crate::disk::File;
 use crate::error::Error;
-use crate::limits::{READ_WINDOW_BYTES_MAX, READ_WINDOW_BYTES_MIN};
+use crate::limits::{PAGE_READ_BYTES, READ_WINDOW_BYTES_MAX, READ_WINDOW_BYTES_MIN};
 use crate::record::{DecodeError, Payload, StoredFrame, VARINT_BYTES_MAX};
 
 /// A body read back; its checksum was right.
@@ -30,6 +31,8 @@ pub struct BodyRef<'a> {
     pub payload: &'a [u8],
     /// The payload's checksum.
     pub crc: u32,
+    /// What was read together with it, and of which it is a part.
+    pub within: &'a Bytes,
 }
 
 /// Reads bodies; in ascending order it reads ahead, further and further while they lie close together.
@@ -39,6 +42,7 @@ pub struct BodyReader<'a> {
     file: Option<OpenFile>,
     window: Window,
     ahead_bytes: usize,
+    ahead_bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -65,7 +69,16 @@ impl<'a> BodyReader<'a> {
     /// Reads what `log` has committed.
     #[must_use]
     pub fn new(log: &'a Log) -> Self {
-        Self { log, file: None, window: Window::default(), ahead_bytes: READ_WINDOW_BYTES_MIN }
+        Self::reading_ahead(log, READ_WINDOW_BYTES_MAX)
+    }
+
+    /// The same for who keeps parts of what was read.
+    pub(crate) fn for_page(log: &'a Log) -> Self {
+        Self::reading_ahead(log, PAGE_READ_BYTES)
+    }
+
+    fn reading_ahead(log: &'a Log, ahead_bytes_max: usize) -> Self {
+        Self { log, file: None, window: Window::default(), ahead_bytes: READ_WINDOW_BYTES_MIN, ahead_bytes_max }
     }
 
     /// Reads a body and compares its checksum.
@@ -84,9 +97,10 @@ impl<'a> BodyReader<'a> {
         let log = self.log;
         let failed = |error| if log.files.get(number).is_some() { error } else { Error::Gone { position } };
         let offset = position % self.log.file_bytes;
-        let record = self.read_record(offset, number).map_err(failed)?;
+        let record_bytes = self.read_record(offset, number).map_err(failed)?;
+        let record = self.window.held(offset).and_then(|held| held.get(..record_bytes)).unwrap_or_default();
         match StoredFrame::parse(record).and_then(|frame| frame.checked(stamp)) {
-            Ok(frame) => Ok(BodyRef { payload: frame.payload, crc: frame.crc }),
+            Ok(frame) => Ok(BodyRef { payload: frame.payload, crc: frame.crc, within: self.window.bytes() }),
             Err(source) => Err(failed(corrupt(number, offset, source))),
         }
     }
@@ -102,13 +116,13 @@ impl<'a> BodyReader<'a> {
         Ok(())
     }
 
-    /// The bytes of the record at `offset`: its length is believed as far as the file reaches.
-    fn read_record(&mut self, offset: u64, number: u64) -> Result<&[u8], Error> {
-        let Some(open) = &self.file else { return Ok(&[]) };
+    /// Has the record at `offset` in the window. Its length: believed as far as the file reaches.
+    fn read_record(&mut self, offset: u64, number: u64) -> Result<usize, Error> {
+        let Some(open) = &self.file else { return Ok(0) };
         let failed = |error| Error::io("read", files::path(number))(error);
         // Close to what was read last: it pays to read further. Far from it: it does not.
         self.ahead_bytes = if self.window.is_near(offset) {
-            if self.window.holds(offset) { self.ahead_bytes } else { (2 * self.ahead_bytes).min(READ_WINDOW_BYTES_MAX) }
+            if self.window.holds(offset) { self.ahead_bytes } else { (2 * self.ahead_bytes).min(self.ahead_bytes_max) }
         } else {
             READ_WINDOW_BYTES_MIN
         };
@@ -120,7 +134,7 @@ impl<'a> BodyReader<'a> {
             .map_err(|source| corrupt(number, offset, source))?;
         let record =
             self.window.get(&*open.file, open.bytes, offset, record_bytes, self.ahead_bytes).map_err(failed)?;
-        record.and_then(|held| held.get(..record_bytes)).ok_or_else(|| corrupt(number, offset, DecodeError::Truncated))
+        record.map(|_| record_bytes).ok_or_else(|| corrupt(number, offset, DecodeError::Truncated))
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::io;
 
+use bytes::Bytes;
+
 use crate::disk::File;
 
 /// A stretch of a file in memory.
 #[derive(Debug, Default)]
 pub struct Window {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     start: u64,
 }
 
@@ -27,12 +29,17 @@ impl Window {
         }
         if self.held(offset).is_none_or(|held| held.len() < need) {
             let left = usize::try_from(file_bytes - offset).unwrap_or(usize::MAX);
-            self.bytes.resize(need.max(ahead).min(left), 0);
+            let len = need.max(ahead).min(left);
+            // Used again, unless somebody keeps a part of it.
+            self.bytes = match std::mem::take(&mut self.bytes).try_into_mut() {
+                Ok(mut bytes) if bytes.len() >= len => {
+                    bytes.truncate(len);
+                    file.read_at(offset, &mut bytes)?;
+                    bytes.freeze()
+                }
+                _ => file.read_vec(offset, len)?.into(),
+            };
             self.start = offset;
-            if let Err(error) = file.read_at(offset, &mut self.bytes) {
-                self.forget();
-                return Err(error);
-            }
         }
         Ok(self.held(offset))
     }
@@ -53,7 +60,13 @@ impl Window {
         self.bytes.clear();
     }
 
-    fn held(&self, offset: u64) -> Option<&[u8]> {
+    /// What is in memory, to keep a part of it.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// What is in memory from `offset` on.
+    pub fn held(&self, offset: u64) -> Option<&[u8]> {
         let skip = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.bytes.get(skip..)
     }

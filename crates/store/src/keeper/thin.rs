@@ -6,7 +6,7 @@ use leveret_engine::names::QueueId;
 use roaring::RoaringTreemap;
 
 use crate::error::Error;
-use crate::limits::{KEEPER_QUEUES_MAX, SEGMENT_THIN_PART};
+use crate::limits::{KEEPER_QUEUES_MAX, SEGMENT_READ_BYTES, SEGMENT_THIN_PART};
 use crate::segment::{Points, SegmentReader};
 use crate::state::{QueueState, Segment};
 use crate::store::Store;
@@ -91,12 +91,13 @@ impl Store {
         let copied = (|| {
             for segment in &plan.segments {
                 let wanted: Vec<u64> = segment.live.iter().collect();
-                let mut reader = match SegmentReader::open(&self.disk, segment.id, segment.len_bytes) {
-                    // Only recovery from damage starts with a file missing: who reads its messages says so.
-                    Err(Error::Gone { .. }) => continue,
-                    opened => opened?,
-                };
-                reader.read(&wanted, &mut Points::default(), |seq, payload, crc| {
+                let mut reader =
+                    match SegmentReader::open(&self.disk, segment.id, segment.len_bytes, SEGMENT_READ_BYTES) {
+                        // Only recovery from damage starts with a file missing: who reads its messages says so.
+                        Err(Error::Gone { .. }) => continue,
+                        opened => opened?,
+                    };
+                reader.read(&wanted, &mut Points::default(), |seq, payload, crc, _| {
                     writer.append(seq, payload, crc)?;
                     written.insert(seq);
                     Ok(ControlFlow::Continue(()))

@@ -7,6 +7,7 @@ use leveret_engine::names::QueueId;
 
 use super::payload::encode_head;
 use super::{kind, varint};
+use crate::checksum::{crc32c, crc32c_append};
 
 /// Where a body record's contents name its file: behind kind and checksum.
 const BODY_FILE_AT: usize = 5;
@@ -71,7 +72,7 @@ impl BodyHead {
         put_body_head(out, 0, 0);
         encode_head(parts, arrived_ms, out);
         let payload_head = out.get(from + BODY_HEAD_BYTES..).unwrap_or_default();
-        let crc = crc32c::crc32c_append(crc32c::crc32c(payload_head), body);
+        let crc = crc32c_append(crc32c(payload_head), body);
         if let Some(place) = out.get_mut(from + 1..from + BODY_FILE_AT) {
             place.copy_from_slice(&crc.to_le_bytes());
         }

@@ -9,14 +9,20 @@
 //! ```
 //! Numbers are little endian.
 
+use bytes::Bytes;
 use leveret_engine::journal::Blob;
+use leveret_engine::limits::SHARED_BODY_BYTES_MIN;
 use leveret_engine::message::{Message, Parts};
 
 use super::DecodeError;
 use super::varint::Reader;
+use crate::checksum::crc32c;
 
 const INLINE: u8 = 0;
 const BLOB: u8 = 1;
+
+/// Bytes before what a message is in memory too: from the lengths on.
+const MESSAGE_AT: usize = 9;
 
 /// A message as it is kept, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,27 +94,28 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// The message. `blobs` gives the blob of an id and length.
+    /// The message, as a part of `within`, which the payload must be a part of. `blobs` gives the blob of an id and length.
     ///
     /// # Errors
     /// When the blob is not there.
-    pub fn message(&self, blobs: &dyn Fn(u64, u64) -> Option<Blob>) -> Result<Message, DecodeError> {
-        let blob;
-        let (body, blob) = match self.body {
-            PayloadBody::Inline(body) => (body, None),
+    pub fn message(&self, within: &Bytes, blobs: &dyn Fn(u64, u64) -> Option<Blob>) -> Result<Message, DecodeError> {
+        let (shared, blob);
+        let (body, shared_body, blob) = match self.body {
+            PayloadBody::Inline(body) if body.len() < SHARED_BODY_BYTES_MIN => {
+                let whole = self.bytes.get(MESSAGE_AT..).unwrap_or_default();
+                return Message::part_of(within.slice_ref(whole)).ok_or(DecodeError::Truncated);
+            }
+            PayloadBody::Inline(body) => {
+                shared = within.slice_ref(body);
+                (body, Some(&shared), None)
+            }
             PayloadBody::Blob { id, len } => {
                 blob = blobs(id, len).ok_or(DecodeError::Blob(id))?;
-                (&[][..], Some(&blob))
+                (&[][..], None, Some(&blob))
             }
         };
-        Ok(Message::copy_of(&Parts {
-            exchange: self.exchange,
-            routing_key: self.routing_key,
-            properties: self.properties,
-            body,
-            shared_body: None,
-            blob,
-        }))
+        let (exchange, routing_key, properties) = (self.exchange, self.routing_key, self.properties);
+        Ok(Message::copy_of(&Parts { exchange, routing_key, properties, body, shared_body, blob }))
     }
 }
 
@@ -117,8 +124,9 @@ impl<'a> Payload<'a> {
 /// # Errors
 /// When the bytes are no payload, or the blob is not there.
 pub fn payload_message(bytes: &[u8], blobs: &dyn Fn(u64, u64) -> Option<Blob>) -> Result<(u64, Message), DecodeError> {
-    let payload = Payload::decode(bytes)?;
-    Ok((payload.arrived_ms, payload.message(blobs)?))
+    let bytes = Bytes::copy_from_slice(bytes);
+    let payload = Payload::decode(&bytes)?;
+    Ok((payload.arrived_ms, payload.message(&bytes, blobs)?))
 }
 
 /// Appends the payload of a message.
@@ -132,7 +140,7 @@ pub fn encode_payload(parts: &Parts<'_>, arrived_ms: u64, out: &mut Vec<u8>) {
 /// The checksum of a payload.
 #[must_use]
 pub fn payload_crc(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes)
+    crc32c(bytes)
 }
 
 /// Appends the payload without a body that lies in memory.

@@ -3,10 +3,14 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{FILE_HEAD_BYTES, HEAD_BYTES, Head, path};
+use crate::checksum::crc32c;
 use crate::disk::{Disk, File, Mode};
 use crate::error::Error;
-use crate::limits::{SEGMENT_POINT_BYTES, SEGMENT_READ_BYTES};
+use crate::journal::Window;
+use crate::limits::SEGMENT_POINT_BYTES;
 
 /// Where to begin in a segment to find a message, learned while it was read.
 #[derive(Clone, Debug, Default)]
@@ -39,30 +43,30 @@ pub(crate) struct SegmentReader {
     id: u64,
     file: Arc<dyn File>,
     len_bytes: u64,
-    /// Bytes of the file from `window_start` on.
-    window: Vec<u8>,
-    window_start: u64,
+    window: Window,
+    ahead_bytes: usize,
 }
 
 impl SegmentReader {
-    /// A segment, `len_bytes` long as far as it counts. [`Error::Gone`] when the file is gone: what was alive in it lies
-    /// elsewhere by now.
-    pub(crate) fn open(disk: &Arc<dyn Disk>, id: u64, len_bytes: u64) -> Result<Self, Error> {
+    /// A segment, `len_bytes` long as far as it counts, to be read in pieces of `ahead_bytes`. [`Error::Gone`] when the file is
+    /// gone: what was alive in it lies elsewhere by now.
+    pub(crate) fn open(disk: &Arc<dyn Disk>, id: u64, len_bytes: u64, ahead_bytes: usize) -> Result<Self, Error> {
         let file = disk.open(&path(id), Mode::Read).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::Gone { position: id },
             _ => Error::io("open", path(id))(error),
         })?;
         // Shorter than it should be only when damaged, and that was not a reason not to start.
         let len_bytes = file.len().map_err(Error::io("look at", path(id)))?.min(len_bytes);
-        Ok(Self { id, file, len_bytes, window: Vec::new(), window_start: 0 })
+        Ok(Self { id, file, len_bytes, window: Window::default(), ahead_bytes })
     }
 
-    /// Hands over the messages `wanted` (ascending) with their checksums. What is damaged is reported and left out.
+    /// Hands over the messages `wanted` (ascending) with their checksums, and what each is a part of. What is damaged is
+    /// reported and left out.
     pub(crate) fn read(
         &mut self,
         wanted: &[u64],
         points: &mut Points,
-        mut each: impl FnMut(u64, &[u8], u32) -> Result<ControlFlow<()>, Error>,
+        mut each: impl FnMut(u64, &[u8], u32, &Bytes) -> Result<ControlFlow<()>, Error>,
     ) -> Result<(), Error> {
         let mut wanted = wanted.iter().copied().peekable();
         let Some(&first) = wanted.peek() else { return Ok(()) };
@@ -89,10 +93,12 @@ impl SegmentReader {
             let next = body_at + u64::from(head.len);
             if head.seq == want {
                 wanted.next();
-                let payload = self.bytes(body_at, head.len as usize)?;
-                if crc32c::crc32c(payload) != head.crc {
+                self.bytes(body_at, head.len as usize)?;
+                let payload =
+                    self.window.held(body_at).and_then(|held| held.get(..head.len as usize)).unwrap_or_default();
+                if crc32c(payload) != head.crc {
                     tracing::error!(file = path(self.id), offset, seq = want, "message is damaged: skipped");
-                } else if each(want, payload, head.crc)?.is_break() {
+                } else if each(want, payload, head.crc, self.window.bytes())?.is_break() {
                     points.cursor = Some((want, offset));
                     return Ok(());
                 }
@@ -135,18 +141,9 @@ impl SegmentReader {
 
     /// Bytes that lie before `len_bytes`.
     fn bytes(&mut self, offset: u64, len: usize) -> Result<&[u8], Error> {
-        let end = offset + len as u64;
-        if offset < self.window_start || end > self.window_start + self.window.len() as u64 {
-            let fill = (len.max(SEGMENT_READ_BYTES) as u64).min(self.len_bytes.saturating_sub(offset));
-            self.window.resize(usize::try_from(fill).unwrap_or(usize::MAX), 0);
-            self.window_start = offset;
-            let read = self.file.read_at(offset, &mut self.window);
-            if let Err(error) = read {
-                self.window.clear();
-                return Err(Error::io("read", path(self.id))(error));
-            }
-        }
-        let start = usize::try_from(offset - self.window_start).unwrap_or(usize::MAX);
-        Ok(self.window.get(start..start.saturating_add(len)).unwrap_or_default())
+        let ahead_bytes = self.ahead_bytes.max(4 * len);
+        let held = self.window.get(&*self.file, self.len_bytes, offset, len, ahead_bytes);
+        let held = held.map_err(|error| Error::io("read", path(self.id))(error))?;
+        Ok(held.and_then(|held| held.get(..len)).unwrap_or_default())
     }
 }

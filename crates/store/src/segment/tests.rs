@@ -1,10 +1,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::*;
+use crate::checksum::crc32c;
 use crate::disk::{Disk, Mode, Space, StdDisk};
+use crate::limits::SEGMENT_READ_BYTES;
 
 struct Made {
     disk: Arc<dyn Disk>,
@@ -26,12 +29,12 @@ fn made(count: u64) -> Made {
     let seqs = (10..10 + 2 * count).step_by(2);
     let mut writer = SegmentWriter::create(&disk, &space, 7).unwrap();
     for seq in seqs.clone().filter(|&seq| seq < half) {
-        writer.append(seq, &payload(seq), crc32c::crc32c(&payload(seq))).unwrap();
+        writer.append(seq, &payload(seq), crc32c(&payload(seq))).unwrap();
     }
     writer.sync().unwrap();
     let mut writer = SegmentWriter::reopen(&disk, &space, 7, writer.len_bytes()).unwrap();
     for seq in seqs.filter(|&seq| seq >= half) {
-        writer.append(seq, &payload(seq), crc32c::crc32c(&payload(seq))).unwrap();
+        writer.append(seq, &payload(seq), crc32c(&payload(seq))).unwrap();
     }
     writer.sync().unwrap();
     Made { disk, len_bytes: writer.len_bytes(), _dir: dir }
@@ -39,8 +42,8 @@ fn made(count: u64) -> Made {
 
 fn read(made: &Made, wanted: &[u64], points: &mut Points) -> Vec<u64> {
     let mut got = Vec::new();
-    let mut reader = SegmentReader::open(&made.disk, 7, made.len_bytes).unwrap();
-    let take = |seq, bytes: &[u8], _| {
+    let mut reader = SegmentReader::open(&made.disk, 7, made.len_bytes, SEGMENT_READ_BYTES).unwrap();
+    let take = |seq, bytes: &[u8], _, _: &Bytes| {
         assert_eq!(bytes, payload(seq));
         got.push(seq);
         Ok(ControlFlow::Continue(()))

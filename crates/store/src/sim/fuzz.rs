@@ -10,6 +10,7 @@ use super::SimDisk;
 use crate::checkpoint;
 use crate::disk::Disk;
 use crate::journal;
+use crate::limits::SEGMENT_READ_BYTES;
 use crate::options::Options;
 use crate::record;
 use crate::segment::{self, Points, SegmentReader};
@@ -40,11 +41,11 @@ pub fn segment(bytes: &[u8]) {
     let sim = SimDisk::new();
     sim.put(&segment::path(1), bytes);
     let disk: Arc<dyn Disk> = Arc::new(sim);
-    let Ok(mut reader) = SegmentReader::open(&disk, 1, bytes.len() as u64) else { return };
+    let Ok(mut reader) = SegmentReader::open(&disk, 1, bytes.len() as u64, SEGMENT_READ_BYTES) else { return };
     let wanted: Vec<u64> = (0..MESSAGES).collect();
     let mut points = Points::default();
     for _ in 0..2 {
-        let _ = reader.read(&wanted, &mut points, |_, _, _| Ok(ControlFlow::Continue(())));
+        let _ = reader.read(&wanted, &mut points, |_, _, _, _| Ok(ControlFlow::Continue(())));
     }
 }
 

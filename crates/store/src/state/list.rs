@@ -58,7 +58,7 @@ impl JournalList {
             self.late.remove(&seq);
             removed += 1;
         }
-        let start = self.run.partition_point(|&(seq, _)| seq < first);
+        let start = self.find(first).unwrap_or_else(|start| start);
         if start == 0 {
             while let Some(&(seq, at)) = self.run.front()
                 && seq <= last
@@ -86,7 +86,7 @@ impl JournalList {
 
     /// The messages from `first` on.
     pub(crate) fn iter_from(&self, first: u64) -> impl Iterator<Item = (u64, u64)> {
-        let start = self.run.partition_point(|&(seq, _)| seq < first);
+        let start = self.find(first).unwrap_or_else(|start| start);
         let mut run = self.run.range(start..).copied().filter(|&(_, at)| at != GONE).peekable();
         let mut late = self.late.range(first..).map(|(&seq, &at)| (seq, at)).peekable();
         std::iter::from_fn(move || match (run.peek(), late.peek()) {
@@ -101,9 +101,19 @@ impl JournalList {
         self.iter_from(0).next().map(|(seq, _)| seq)
     }
 
+    /// Where in the run a sequence number is, or would be.
+    fn find(&self, seq: u64) -> Result<usize, usize> {
+        // As a rule none is missing: it lies as far behind the first as it is higher.
+        let guess = self.run.front().and_then(|&(first, _)| usize::try_from(seq.checked_sub(first)?).ok());
+        match guess.and_then(|index| Some((index, self.run.get(index)?.0))) {
+            Some((index, found)) if found == seq => Ok(index),
+            _ => self.run.binary_search_by_key(&seq, |&(seq, _)| seq),
+        }
+    }
+
     /// A message of the run: its index and position.
     fn place(&self, seq: u64) -> Option<(usize, u64)> {
-        let index = self.run.binary_search_by_key(&seq, |&(seq, _)| seq).ok()?;
+        let index = self.find(seq).ok()?;
         self.run.get(index).filter(|entry| entry.1 != GONE).map(|entry| (index, entry.1))
     }
 

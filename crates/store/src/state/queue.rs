@@ -128,6 +128,12 @@ impl QueueState {
         self.durable_totals.count + self.transient_totals.count
     }
 
+    /// Bytes of a body in the mean.
+    pub(crate) fn mean_body_bytes(&self) -> u64 {
+        let bytes = self.durable_totals.bytes.saturating_add(self.transient_totals.bytes);
+        bytes.checked_div(self.count()).unwrap_or(0)
+    }
+
     /// The first message.
     pub(crate) fn first_seq(&self) -> Option<u64> {
         self.segments.iter().filter_map(|segment| segment.live.min()).chain(self.journal.first()).min()
@@ -299,7 +305,9 @@ impl QueueState {
     fn entry(&self, seq: u64, place: Place) -> Entry {
         let known = self.returned.get(&seq).copied().unwrap_or(0);
         let deliveries = known.max(u32::from(seq <= self.delivered));
-        Entry { seq, place, transient: self.transient.contains(seq), deliveries }
+        // Most queues have none, and a look at it is dear.
+        let transient = self.transient_totals.count > 0 && self.transient.contains(seq);
+        Entry { seq, place, transient, deliveries }
     }
 
     fn drop_dead_segments(&mut self, freed: &mut Freed) {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::checksum::{crc32c, crc32c_append};
 
 /// A journal of four commits in file 1; where each block begins in it, and the end.
 fn four_blocks() -> (Arc<TestDisk>, [usize; 5]) {
@@ -128,7 +129,7 @@ fn a_later_version_refuses() {
         bytes[4] = 2;
         let header = block::Header::parse(bytes).unwrap();
         let len = usize::try_from(header.block_bytes()).unwrap();
-        let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..36]), &bytes[40..len]);
+        let crc = crc32c_append(crc32c(&bytes[..36]), &bytes[40..len]);
         bytes[36..40].copy_from_slice(&crc.to_le_bytes());
         // The chain goes on.
         bytes[first + 32..first + 36].copy_from_slice(&crc.to_le_bytes());
