@@ -1,5 +1,6 @@
 //! Properties of basic content: a flags word, then the fields that it announces in the order of its bits.
 
+mod edit;
 mod fields;
 
 use thiserror::Error;
@@ -7,6 +8,7 @@ use thiserror::Error;
 use crate::read::{Parsed, bytes, longstr, short, shortstr};
 use crate::table::{TableError, TableRef};
 
+pub use edit::PropertiesEdit;
 use fields::kind_of;
 pub use fields::{Properties, Property};
 

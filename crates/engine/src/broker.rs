@@ -5,21 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 
+use crate::clock::{Clock, ManualClock};
 use crate::journal::Journal;
 use crate::memory::MemoryBudget;
 use crate::names::Name;
 use crate::permission::Permissions;
 use crate::registry::Registry;
 use crate::restore::Restored;
+use crate::services::Services;
 use crate::user::User;
 use crate::vhost::Vhost;
 
 /// Everything that connections share.
 pub struct Broker {
-    /// Where durable things go.
-    pub journal: Arc<dyn Journal>,
-    /// What waiting messages take of the memory.
-    pub memory: Arc<MemoryBudget>,
+    /// What its vhosts share.
+    pub services: Arc<Services>,
     vhosts: Registry<Vhost>,
     users: Registry<User>,
     queue_ids: Arc<AtomicU64>,
@@ -35,17 +35,19 @@ impl std::fmt::Debug for Broker {
 pub const DEFAULT_VHOST: &str = "/";
 
 impl Broker {
-    /// A broker with vhost `/` and user guest, who may do everything from this machine. Its messages may take all memory.
+    /// A broker for tests, with vhost `/` and user guest, who may do everything from this machine. Its clock stands still, and
+    /// its messages may take all memory.
     #[must_use]
     pub fn new(journal: Arc<dyn Journal>) -> Self {
-        Self::with_budget(journal, MemoryBudget::default())
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+        Self::with_services(Services::new(journal, MemoryBudget::default(), clock, 0))
     }
 
-    /// A broker with what survived of an earlier one. Once its waiting messages take `memory_budget_bytes`, they leave memory, if
+    /// A broker with what survived of an earlier one. Once its waiting messages take the memory budget, they leave memory, if
     /// the journal can give them back. What could not be put back as it was is told, a line each.
     #[must_use]
-    pub fn restore(journal: Arc<dyn Journal>, restored: &Restored, memory_budget_bytes: u64) -> (Self, Vec<String>) {
-        let broker = Self::with_budget(journal, MemoryBudget::new(memory_budget_bytes));
+    pub fn restore(services: Services, restored: &Restored) -> (Self, Vec<String>) {
+        let broker = Self::with_services(services);
         let mut problems = Vec::new();
         let last_id = restored.queues.iter().map(|queue| queue.id.0).fold(restored.last_queue_id, u64::max);
         broker.queue_ids.store(last_id, Ordering::Relaxed);
@@ -61,10 +63,11 @@ impl Broker {
         (broker, problems)
     }
 
-    fn with_budget(journal: Arc<dyn Journal>, memory: MemoryBudget) -> Self {
+    /// A broker with vhost `/` and user guest.
+    #[must_use]
+    pub fn with_services(services: Services) -> Self {
         let broker = Self {
-            journal,
-            memory: Arc::new(memory),
+            services: Arc::new(services),
             vhosts: Registry::default(),
             users: Registry::default(),
             queue_ids: Arc::default(),
@@ -88,8 +91,7 @@ impl Broker {
         if let Some(vhost) = self.vhost(name) {
             return vhost;
         }
-        let (journal, memory) = (Arc::clone(&self.journal), Arc::clone(&self.memory));
-        let vhost = Arc::new(Vhost::new(name.into(), journal, memory, Arc::clone(&self.queue_ids)));
+        let vhost = Vhost::new(name.into(), Arc::clone(&self.services), Arc::clone(&self.queue_ids));
         self.vhosts.insert_new(name.into(), Arc::clone(&vhost));
         self.vhost(name).unwrap_or(vhost)
     }

@@ -6,7 +6,7 @@ use crate::journal::Waiter;
 use crate::outlet::{Outlet, Parked, Pick, Planned};
 use crate::queue::{EnqueueScratch, Load, Queue};
 
-/// Written under locks, carried out by [`Effects::carry_out`] and, for `deletions`, by the vhost. Reused batch after batch.
+/// Written under locks, carried out by [`Effects::carry_out`]. Reused batch after batch.
 #[derive(Default)]
 pub struct Effects {
     /// Outlets that went from empty to not empty.
@@ -28,11 +28,20 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Parks those who wait, asks for pages and wakes those who have something to do, each once. Call it without a queue's lock.
+    /// Deletes queues, parks those who wait, asks for pages and wakes those who have something to do, each once. Call it without
+    /// locks.
     pub fn carry_out(&mut self) {
-        while let Some((outlet, parked)) = self.parked.pop() {
-            if !outlet.park(&parked) {
-                parked.queue.resume(parked.key, self);
+        loop {
+            if let Some(queue) = self.deletions.pop() {
+                if let Some(vhost) = queue.home.upgrade() {
+                    vhost.auto_delete(&queue, self);
+                }
+            } else if let Some((outlet, parked)) = self.parked.pop() {
+                if !outlet.park(&parked) {
+                    parked.queue.resume(parked.key, self);
+                }
+            } else {
+                break;
             }
         }
         for load in self.loads.drain(..) {
@@ -45,10 +54,5 @@ impl Effects {
         for waiter in self.waiters.drain(..) {
             waiter.wake();
         }
-    }
-
-    /// Auto-delete queues to be deleted now.
-    pub fn take_deletions(&mut self) -> Vec<Arc<Queue>> {
-        std::mem::take(&mut self.deletions)
     }
 }

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+pub mod clock;
 pub mod effects;
 pub mod error;
 pub mod exchange;
@@ -33,5 +34,7 @@ pub mod publish;
 pub mod queue;
 pub mod registry;
 pub mod restore;
+pub mod services;
+pub mod timers;
 pub mod user;
 pub mod vhost;

@@ -10,6 +10,9 @@ pub const SHARED_BODY_BYTES_MIN: usize = 4096;
 /// Messages for one queue that are copied together, so that the last of them keeps no more than this in memory.
 pub const COPIED_TOGETHER_BYTES_MAX: usize = 32 * 1024;
 
+/// Most timers that are due at once and let work before others get their turn.
+pub const TIMERS_A_HOLD_MAX: usize = 64;
+
 /// An outlet that holds more than this many bytes takes no more deliveries...
 pub const OUTLET_FULL_BYTES: usize = 256 * 1024;
 

@@ -13,20 +13,20 @@ use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::{BodyAt, Journal, Lsn, Record, SeqRange};
 use leveret_engine::limits::{PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, RESIDENT_MESSAGES_MIN, SCARCE_PAGE_BYTES_MAX};
-use leveret_engine::memory::MemoryBudget;
 use leveret_engine::message::Incoming;
 use leveret_engine::names::{ConnectionId, ConsumerKey, QueueId};
 use leveret_engine::publish::Route;
 use leveret_engine::queue::arguments::{Overflow, QueueArguments};
 use leveret_engine::queue::{Counts, Got, Queue, Settled, Stored};
 use leveret_engine::restore::Restored;
+use leveret_engine::services::Services;
 use leveret_engine::vhost::QueueDeclare;
 
 const RESIDENT: u64 = RESIDENT_MESSAGES_MIN as u64;
 
 struct Fixture {
     journal: Arc<TestJournal>,
-    memory: Arc<MemoryBudget>,
+    services: Arc<Services>,
     queue: Arc<Queue>,
     route: Route,
     outlet: Arc<Recorder>,
@@ -36,10 +36,10 @@ struct Fixture {
 impl Fixture {
     fn new(durable: bool, budget_bytes: u64, settings: QueueArguments) -> Self {
         let journal = TestJournal::new(true);
-        let memory = Arc::new(MemoryBudget::new(budget_bytes));
-        let queue = Arc::new(Queue::new(new_queue(&journal, &memory, durable, settings)));
+        let services = Arc::new(common::services(&journal, budget_bytes));
+        let queue = Arc::new(Queue::new(new_queue(&services, durable, settings)));
         let route = [Arc::clone(&queue)].into_iter().collect();
-        Self { journal, memory, queue, route, outlet: Arc::default(), effects: Effects::default() }
+        Self { journal, services, queue, route, outlet: Arc::default(), effects: Effects::default() }
     }
 
     /// No budget, no limits.
@@ -81,7 +81,7 @@ fn memory_holds_a_few_and_the_journal_the_rest() {
     assert_eq!(fixture.journal.take_log(), ["100 bodies", "enqueue q1 1+100 800B"]);
     assert_eq!(fixture.drain(), (0..100).collect::<Vec<u64>>());
     assert!(fixture.journal.seqs(false).is_empty());
-    assert_eq!(fixture.memory.resident_bytes(), 0);
+    assert_eq!(fixture.services.memory.resident_bytes(), 0);
 }
 
 #[test]
@@ -105,10 +105,10 @@ fn in_memory_while_there_is_room() {
     fixture.publish(200..400, true);
     assert_eq!(fixture.journal.take_log(), ["200 bodies", "enqueue q1 201+200 1600B"]);
     // 400 times body, head of 9 bytes and what an entry takes.
-    assert_eq!(fixture.memory.resident_bytes(), 400 * (8 + 9 + 96));
+    assert_eq!(fixture.services.memory.resident_bytes(), 400 * (8 + 9 + 96));
     fixture.consume(0, true);
     assert_eq!(fixture.outlet.bodies().len(), 400);
-    assert_eq!(fixture.memory.resident_bytes(), 0);
+    assert_eq!(fixture.services.memory.resident_bytes(), 0);
     assert_eq!(fixture.journal.requests(), 0);
 }
 
@@ -117,13 +117,13 @@ fn in_memory_while_there_is_room() {
 fn a_queue_that_takes_little_may_go_beyond_the_budget() {
     let budget_bytes = 1 << 20;
     let mut fixture = Fixture::new(true, budget_bytes, QueueArguments::default());
-    let mut other = new_queue(&fixture.journal, &fixture.memory, false, QueueArguments::default());
+    let mut other = new_queue(&fixture.services, false, QueueArguments::default());
     other.id = QueueId(2);
     let other = Arc::new(Queue::new(other));
     for from in (0..10_000).step_by(250) {
         fixture.publish(from..from + 250, false);
     }
-    let full_bytes = fixture.memory.resident_bytes();
+    let full_bytes = fixture.services.memory.resident_bytes();
     assert!(full_bytes >= budget_bytes && full_bytes < budget_bytes + 250 * (8 + 9 + 96));
     fixture.journal.take_log();
     let route: Route = [Arc::clone(&other)].into_iter().collect();
@@ -134,7 +134,7 @@ fn a_queue_that_takes_little_may_go_beyond_the_budget() {
     }
     // 145 messages are a 64th of the budget: it is judged batch by batch.
     assert_eq!(fixture.journal.take_log().last().unwrap(), "enqueue transient q2 191+10 80B");
-    assert!(fixture.memory.resident_bytes() < full_bytes + budget_bytes / 64 + 10 * (8 + 9 + 96));
+    assert!(fixture.services.memory.resident_bytes() < full_bytes + budget_bytes / 64 + 10 * (8 + 9 + 96));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn pages_are_bounded_and_read_ahead() {
             assert!(fixture.outlet.deliveries.lock().unwrap().len() == 1000 || bodies.len() > 28_000);
             fixture.journal.answer(usize::MAX);
         }
-        assert!(fixture.memory.resident_bytes() < (1 << 20) + 256 * per_message);
+        assert!(fixture.services.memory.resident_bytes() < (1 << 20) + 256 * per_message);
         delivered = fixture.outlet.take();
     }
     assert_eq!(bodies, (0..30_000).collect::<Vec<u64>>());
@@ -252,7 +252,7 @@ fn what_comes_while_the_last_page_is_read_stays_in_memory() {
 #[test]
 fn nothing_overtakes_what_is_paged_last() {
     let mut fixture = Fixture::new(true, 8192, QueueArguments::default());
-    let mut other = new_queue(&fixture.journal, &fixture.memory, false, QueueArguments::default());
+    let mut other = new_queue(&fixture.services, false, QueueArguments::default());
     other.id = QueueId(2);
     let other = Arc::new(Queue::new(other));
     fixture.publish(0..100, false);
@@ -284,7 +284,7 @@ fn purge_settles_what_is_paged_last() {
     assert_eq!(fixture.queue.purge().messages, 300);
     // 201 to 350 were in memory.
     assert_eq!(fixture.journal.take_log(), ["settle transient q1 101..200,351..400 1200B"]);
-    assert_eq!((fixture.memory.resident_bytes(), fixture.journal.seqs(true).len()), (0, 0));
+    assert_eq!((fixture.services.memory.resident_bytes(), fixture.journal.seqs(true).len()), (0, 0));
 }
 
 /// Without anybody who wants them, what is paged stays so, and what follows it is paged too.
@@ -295,7 +295,7 @@ fn what_comes_while_nobody_reads_is_paged() {
     let route: Route = [queue].into_iter().collect();
     common::publish(&journal, &route, 5..10, |_| false, &mut Effects::default());
     assert_eq!(journal.take_log(), ["5 bodies", "enqueue transient q1 6+5 40B"]);
-    assert_eq!((journal.requests(), broker.memory.resident_bytes()), (0, 0));
+    assert_eq!((journal.requests(), broker.services.memory.resident_bytes()), (0, 0));
 }
 
 #[test]
@@ -349,8 +349,7 @@ fn broker_with(messages: u64, budget_bytes: u64) -> (Arc<TestJournal>, Broker) {
     before.journal.take_log();
     let queues = vec![before.journal.restart()];
     let restored = Restored { queues, last_queue_id: 1, ..Restored::default() };
-    let journal: Arc<dyn Journal> = Arc::<TestJournal>::clone(&before.journal);
-    let (broker, problems) = Broker::restore(journal, &restored, budget_bytes);
+    let (broker, problems) = Broker::restore(common::services(&before.journal, budget_bytes), &restored);
     assert_eq!(problems, Vec::<String>::new());
     (before.journal, broker)
 }
@@ -415,7 +414,8 @@ fn the_head_of_what_a_restart_found_is_dropped_too() {
     let found = before.journal.restart();
     let settings = QueueArguments { max_length: Some(5), ..QueueArguments::default() };
     let mut fixture = Fixture { journal: Arc::clone(&before.journal), ..Fixture::scarce(true) };
-    let new = new_queue(&fixture.journal, &fixture.memory, true, settings);
+    fixture.services = Arc::new(common::services(&fixture.journal, 0));
+    let new = new_queue(&fixture.services, true, settings);
     fixture.queue = Arc::new(Queue::restored(new, &found));
     fixture.route = [Arc::clone(&fixture.queue)].into_iter().collect();
     fixture.publish(5..7, true);
@@ -479,12 +479,12 @@ fn a_queue_that_is_deleted_drops_its_page_and_gives_its_memory_back() {
     for from in [0, 100] {
         common::publish(&journal, &route, from..from + 100, |_| true, &mut effects);
     }
-    assert!(broker.memory.resident_bytes() > 4096);
+    assert!(broker.services.memory.resident_bytes() > 4096);
     assert!(matches!(queue.get(false), Got::Message { .. }));
     assert_eq!(journal.requests(), 1);
     vhost.delete_owned_queue(&queue, &mut effects);
     effects.carry_out();
-    assert_eq!(broker.memory.resident_bytes(), 0);
+    assert_eq!(broker.services.memory.resident_bytes(), 0);
     journal.take_log();
     journal.answer_all();
     assert_eq!(queue.counts(), Counts::default());
@@ -547,7 +547,7 @@ fn pages_come_whenever_they_like() {
     reader.join().unwrap();
     assert_eq!(fixture.queue.counts().ready, 0, "nobody reads what is left");
     assert_eq!(fixture.outlet.bodies(), (0..MESSAGES).collect::<Vec<u64>>());
-    assert_eq!(fixture.memory.resident_bytes(), 0);
+    assert_eq!(fixture.services.memory.resident_bytes(), 0);
     assert!(fixture.journal.seqs(false).is_empty() && fixture.journal.seqs(true).is_empty());
 }
 
@@ -555,7 +555,7 @@ fn pages_come_whenever_they_like() {
 #[test]
 fn one_body_for_all_queues() {
     let mut fixture = Fixture::scarce(true);
-    let mut other = new_queue(&fixture.journal, &fixture.memory, false, QueueArguments::default());
+    let mut other = new_queue(&fixture.services, false, QueueArguments::default());
     other.id = QueueId(2);
     fixture.route = [Arc::clone(&fixture.queue), Arc::new(Queue::new(other))].into_iter().collect();
     fixture.publish(0..20, true);

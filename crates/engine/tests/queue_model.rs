@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use common::{Recorder, TestJournal, Wakes, body_number, consumer, new_queue};
 use leveret_engine::effects::Effects;
-use leveret_engine::memory::MemoryBudget;
 use leveret_engine::names::ConsumerKey;
 use leveret_engine::publish::Route;
 use leveret_engine::queue::arguments::QueueArguments;
 use leveret_engine::queue::{Entry, Got, Queue, Settled};
+use leveret_engine::services::Services;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ struct ModelConsumer {
 struct Model {
     setup: Setup,
     journal: Arc<TestJournal>,
-    memory: Arc<MemoryBudget>,
+    services: Arc<Services>,
     queue: Arc<Queue>,
     route: Route,
     outlet: Arc<Recorder>,
@@ -112,12 +112,12 @@ struct Model {
 impl Model {
     fn new(setup: Setup) -> Self {
         let journal = TestJournal::new(setup.paging);
-        let memory = Arc::new(MemoryBudget::new(setup.memory_budget_bytes));
-        let queue = Arc::new(Queue::new(new_queue(&journal, &memory, setup.durable, QueueArguments::default())));
+        let services = Arc::new(common::services(&journal, setup.memory_budget_bytes));
+        let queue = Arc::new(Queue::new(new_queue(&services, setup.durable, QueueArguments::default())));
         Self {
             setup,
             journal,
-            memory,
+            services,
             route: [Arc::clone(&queue)].into_iter().collect(),
             queue,
             outlet: Arc::default(),
@@ -261,8 +261,8 @@ impl Model {
         self.ready.retain(|body| self.persistent.contains(body));
         assert_eq!(restored.messages, self.ready.len() as u64);
         self.last_seq = restored.last_seq;
-        self.memory = Arc::new(MemoryBudget::new(self.setup.memory_budget_bytes));
-        let new = new_queue(&self.journal, &self.memory, self.setup.durable, QueueArguments::default());
+        self.services = Arc::new(common::services(&self.journal, self.setup.memory_budget_bytes));
+        let new = new_queue(&self.services, self.setup.durable, QueueArguments::default());
         self.queue = Arc::new(Queue::restored(new, &restored));
         self.route = [Arc::clone(&self.queue)].into_iter().collect();
         self.consumers.clear();
@@ -320,7 +320,7 @@ impl Model {
             }
         }
         if counts.ready == 0 {
-            assert_eq!(self.memory.resident_bytes(), 0);
+            assert_eq!(self.services.memory.resident_bytes(), 0);
         }
         let there: BTreeSet<u64> = self.ready.iter().chain(self.unacked.keys()).copied().collect();
         let seqs_of = |bodies: BTreeSet<u64>| bodies.iter().map(|body| self.seqs[body]).collect::<BTreeSet<u64>>();

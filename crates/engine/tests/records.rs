@@ -36,7 +36,7 @@ impl Fixture {
 
     fn restored(restored: &Restored) -> (Self, Vec<String>) {
         let journal = TestJournal::new(true);
-        let (broker, problems) = Broker::restore(Arc::<TestJournal>::clone(&journal) as _, restored, u64::MAX);
+        let (broker, problems) = Broker::restore(common::services(&journal, u64::MAX), restored);
         let (vhost, guest) = (broker.vhost("/").unwrap(), broker.user("guest").unwrap());
         let fixture = Self { journal, broker, vhost, guest, outlet: Arc::default(), effects: Effects::default() };
         (fixture, problems)
@@ -332,5 +332,5 @@ fn positions_go_on_where_they_ended() {
     let queue = fixture.vhost.queue("q").unwrap();
     fixture.publish(&queue, 2, |_| true);
     assert_eq!(fixture.journal.take_log(), ["2 bodies", "enqueue q1 42+2 16B"]);
-    assert!(fixture.broker.journal.can_page());
+    assert!(fixture.broker.services.journal.can_page());
 }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod alarms;
+mod clock;
 mod config;
 mod connection;
 mod error;
@@ -21,6 +22,7 @@ mod reader;
 mod server;
 mod storage;
 mod ticker;
+mod timers;
 mod wire;
 mod writer;
 

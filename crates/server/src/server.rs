@@ -25,7 +25,7 @@ use crate::reader::Reader;
 use crate::storage::{Opened, Storage};
 use crate::ticker::{Clock, Connections};
 use crate::wire::Wire;
-use crate::{listener, storage, ticker, writer};
+use crate::{listener, storage, ticker, timers, writer};
 
 /// How long a stop waits for clients to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -89,6 +89,7 @@ impl Server {
         let disk =
             DiskWatch::new(&shared.sessions.alarms, move || store.as_ref().is_some_and(|store| store.disk_low()));
         tokio::spawn(ticker::run(Arc::clone(&shared.connections), shared.clock, disk, stop.clone()));
+        tokio::spawn(timers::run(Arc::clone(&shared.broker.services), stop.clone()));
         shared.tasks.spawn(accept(socket, Arc::clone(&shared), stop.clone()));
         Ok(Self { address, shared, stop, failed, storage: Mutex::new(storage) })
     }
@@ -186,9 +187,9 @@ pub(crate) fn join(machine: &Connection, socket: OwnedWriteHalf) -> Arc<Connecte
     Arc::new(Connected::new(Arc::clone(machine.outbox()), wire))
 }
 
-/// Random bytes for generated names.
-fn random() -> [u8; 16] {
-    let mut bytes = [0; 16];
+/// Random bytes.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     if let Err(error) = getrandom::fill(&mut bytes) {
         tracing::error!(%error, "the system gives no random bytes");
     }

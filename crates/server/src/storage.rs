@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use leveret_engine::broker::Broker;
 use leveret_engine::journal::{Journal, MemoryJournal};
+use leveret_engine::memory::MemoryBudget;
+use leveret_engine::services::Services;
 use leveret_store::disk::StdDisk;
 use leveret_store::{Options, Recovery, Store, Threads};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::SystemClock;
 use crate::config::StoreConfig;
 use crate::error::Error;
 use crate::memory::default_budget_bytes;
+use crate::server::random;
 
 /// A broker's state, and the store below it.
 pub(crate) struct Opened {
@@ -34,7 +38,8 @@ impl std::fmt::Debug for Storage {
 /// when the disk fails: nothing is confirmed from then on.
 pub(crate) fn open(config: Option<&StoreConfig>, failed: &CancellationToken) -> Result<Opened, Error> {
     let Some(config) = config else {
-        return Ok(Opened { broker: Broker::new(Arc::new(MemoryJournal::default())), storage: None });
+        let services = services(Arc::new(MemoryJournal::default()), MemoryBudget::default());
+        return Ok(Opened { broker: Broker::with_services(services), storage: None });
     };
     let failed = failed.clone();
     let options = Options {
@@ -52,7 +57,7 @@ pub(crate) fn open(config: Option<&StoreConfig>, failed: &CancellationToken) -> 
     let (store, restored, recovery) = Store::open(disk, options).map_err(unusable)?;
     let budget_bytes = config.memory_budget_bytes.unwrap_or_else(default_budget_bytes);
     let journal: Arc<dyn Journal> = Arc::<Store>::clone(&store);
-    let (broker, problems) = Broker::restore(journal, &restored, budget_bytes);
+    let (broker, problems) = Broker::restore(services(journal, MemoryBudget::new(budget_bytes)), &restored);
     tell(&recovery);
     let messages: u64 = restored.queues.iter().map(|queue| queue.messages).sum();
     tracing::info!(
@@ -67,6 +72,10 @@ pub(crate) fn open(config: Option<&StoreConfig>, failed: &CancellationToken) -> 
     }
     let threads = store.start()?;
     Ok(Opened { broker, storage: Some(Storage { store, threads }) })
+}
+
+fn services(journal: Arc<dyn Journal>, memory: MemoryBudget) -> Services {
+    Services::new(journal, memory, Arc::new(SystemClock::start()), u64::from_le_bytes(random()))
 }
 
 /// Says what was cut off or left out.

@@ -56,7 +56,7 @@ impl Connection {
             channel.limit().set(0);
         }
         self.resume_channel(number);
-        self.carry_out_effects();
+        self.effects.carry_out();
         self.reply(number, false, BasicQosOk);
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Connection {
         }
         self.reply(number, consume.nowait, BasicConsumeOk { consumer_tag: &tag });
         queue.resume(key, &mut self.effects);
-        self.carry_out_effects();
+        self.effects.carry_out();
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Connection {
         if let Some(home) = consumer {
             self.forget_reply_consumer(number, cancel.consumer_tag);
             home.queue.remove_consumer(home.key, &mut self.effects);
-            self.carry_out_effects();
+            self.effects.carry_out();
         }
         self.reply(number, cancel.nowait, BasicCancelOk { consumer_tag: cancel.consumer_tag });
     }
@@ -175,7 +175,7 @@ impl Connection {
         let settlements = self.take_all_unacked(number);
         self.reply(number, !reply, BasicRecoverOk);
         self.settle(settlements);
-        self.carry_out_effects();
+        self.effects.carry_out();
         Ok(())
     }
 

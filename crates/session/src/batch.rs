@@ -90,7 +90,7 @@ impl Connection {
         if !batch.metas.is_empty() {
             self.carry_out_publishes(batch);
         }
-        self.carry_out_effects();
+        self.effects.carry_out();
         batch.publish.items.clear();
         batch.publish.routes.clear();
         batch.metas.clear();
@@ -104,7 +104,7 @@ impl Connection {
     /// durable.
     pub(crate) fn carry_out_publishes(&mut self, batch: &mut Batch<'_>) -> Lsn {
         self.send_returns(batch);
-        let lsn = batch.publish.carry_out(&*self.broker.journal, &mut self.effects);
+        let lsn = batch.publish.carry_out(&*self.broker.services.journal, &mut self.effects);
         self.confirm(batch, lsn);
         lsn
     }
@@ -158,13 +158,6 @@ impl Connection {
             self.release_channel_limit(channel, released);
         }
         end
-    }
-
-    pub(crate) fn carry_out_effects(&mut self) {
-        match &self.home {
-            Some(home) => home.vhost.carry_out(&mut self.effects),
-            None => self.effects.carry_out(),
-        }
     }
 }
 

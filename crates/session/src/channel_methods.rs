@@ -124,7 +124,7 @@ impl Connection {
             Method::ChannelClose(_) => {
                 self.end_channel(number);
                 self.channels.remove(&number);
-                self.carry_out_effects();
+                self.effects.carry_out();
                 self.outbox.send_method(number, ChannelCloseOk);
                 Ok(())
             }
@@ -207,7 +207,7 @@ impl Connection {
             return;
         }
         self.end_channel(number);
-        self.carry_out_effects();
+        self.effects.carry_out();
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.closing = true;
             channel.assembly = Assembly::Method;

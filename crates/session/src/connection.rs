@@ -169,7 +169,7 @@ impl Connection {
     #[must_use]
     pub fn new(broker: &Arc<Broker>, config: &Arc<SessionConfig>, id: ConnectionId, peer_is_loopback: bool) -> Self {
         let frame_max = config.frame_max as usize;
-        let body_in_memory_max = match broker.journal.blobs() {
+        let body_in_memory_max = match broker.services.journal.blobs() {
             Some(_) => BODY_IN_MEMORY_BYTES_MAX,
             None => u64::MAX,
         };
@@ -177,7 +177,7 @@ impl Connection {
             broker: Arc::clone(broker),
             config: Arc::clone(config),
             id,
-            outbox: Arc::new(Outbox::new(Arc::clone(&broker.journal), frame_max)),
+            outbox: Arc::new(Outbox::new(Arc::clone(&broker.services.journal), frame_max)),
             peer_is_loopback,
             state: State::Header,
             client: Client::default(),
@@ -467,7 +467,7 @@ impl Connection {
                 home.vhost.delete_owned_queue(&queue, &mut self.effects);
             }
         }
-        self.carry_out_effects();
+        self.effects.carry_out();
     }
 }
 

@@ -126,7 +126,7 @@ impl Connection {
             return Ok(());
         };
         let body_len = prefix.body_size;
-        let store = if body_len > self.body_in_memory_max { self.broker.journal.blobs() } else { None };
+        let store = if body_len > self.body_in_memory_max { self.broker.services.journal.blobs() } else { None };
         let properties = properties.as_bytes().to_vec();
         channel.assembly = Assembly::Body { head, properties, body: Body::new(store), body_len };
         if body_len == 0 {

@@ -163,7 +163,7 @@ impl Connection {
         let conditions = (delete.if_unused, delete.if_empty);
         let deleted =
             home.vhost.delete_queue(&name, conditions, &home.user, self.id, &mut self.effects).refused(ids)?;
-        self.carry_out_effects();
+        self.effects.carry_out();
         let message_count = u32::try_from(deleted.messages).unwrap_or(u32::MAX);
         self.reply_when_durable(number, delete.nowait, deleted.lsn, QueueDeleteOk { message_count });
         Ok(())

@@ -54,7 +54,7 @@ impl Connection {
     /// Wakes `waiter` when `stall` may be over.
     pub fn when_stall_over(&self, stall: &Stall, waiter: Arc<dyn Waiter>) {
         match stall {
-            Stall::Durable(lsn) => self.broker.journal.when_durable(*lsn, waiter),
+            Stall::Durable(lsn) => self.broker.services.journal.when_durable(*lsn, waiter),
             Stall::Loading(queue) => queue.when_loaded(waiter),
         }
     }
@@ -71,13 +71,13 @@ impl Connection {
             }
             self.unblock();
         }
-        self.broker.journal.is_full().then_some(Rest::JournalFull)
+        self.broker.services.journal.is_full().then_some(Rest::JournalFull)
     }
 
     /// Wakes `waiter` when `rest` may be over.
     pub fn when_rest_over(&self, rest: Rest, waiter: Arc<dyn Waiter>) {
         match rest {
-            Rest::JournalFull => self.broker.journal.when_room(waiter),
+            Rest::JournalFull => self.broker.services.journal.when_room(waiter),
             Rest::Blocked => self.config.alarms.when_clear(&waiter),
         }
     }

@@ -94,7 +94,7 @@ impl Connection {
         }
         drop(state);
         let settled = self.settle(settlements);
-        self.carry_out_effects();
+        self.effects.carry_out();
         complete.then_some(published.max(settled))
     }
 

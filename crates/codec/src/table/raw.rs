@@ -57,6 +57,19 @@ impl<'a> TableRef<'a> {
         self.iter().map_while(Result::ok).find(|(found, _)| *found == key).map(|(_, value)| value)
     }
 
+    /// Appends the entries, without the table's length, but for those of which `is_gone` says that they go.
+    pub fn write_without(self, is_gone: impl Fn(&[u8]) -> bool, out: &mut Vec<u8>) {
+        let mut entries = self.iter();
+        let mut before = entries.0;
+        while let Some(Ok((key, _))) = entries.next() {
+            let entry = before.get(..before.len() - entries.0.len()).unwrap_or_default();
+            if !is_gone(key) {
+                out.extend_from_slice(entry);
+            }
+            before = entries.0;
+        }
+    }
+
     /// Whether [`TableRef::decode`] would succeed; allocates nothing.
     ///
     /// # Errors

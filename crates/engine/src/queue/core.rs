@@ -86,7 +86,7 @@ impl QueueCore {
         let mut planned = std::mem::take(&mut effects.picks);
         let mut enqueue = std::mem::take(&mut effects.enqueue);
         let mut delivered = Delivered::default();
-        let scarce = queue.pages && queue.memory.is_used_up(self.ready.resident_bytes());
+        let scarce = queue.pages && queue.services.memory.is_used_up(self.ready.resident_bytes());
         for &pick in picks {
             let Some(item) = items.get_mut(pick as usize) else { continue };
             let bytes = item.bytes();
@@ -295,7 +295,7 @@ impl QueueCore {
                 self.consumers.give_back(key, 1);
             }
         }
-        write_returned(&*queue.journal, queue.id, &counts);
+        write_returned(&*queue.services.journal, queue.id, &counts);
         let dropped = self.drop_head(queue);
         self.end_hold(queue, dropped, effects);
     }

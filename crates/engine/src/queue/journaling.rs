@@ -46,7 +46,12 @@ impl EnqueueScratch {
         if self.list.is_empty() {
             return end;
         }
-        append_bodies(&*queue.journal, items, self.list.iter().map(|enqueued| enqueued.item), &mut self.bodies);
+        append_bodies(
+            &*queue.services.journal,
+            items,
+            self.list.iter().map(|enqueued| enqueued.item),
+            &mut self.bodies,
+        );
         let follows = |a: &Enqueued, b: &Enqueued| a.seq + 1 == b.seq && a.transient == b.transient;
         for run in self.list.chunk_by(follows) {
             let Some(&Enqueued { seq, transient, .. }) = run.first() else { continue };
@@ -54,8 +59,13 @@ impl EnqueueScratch {
             self.bodies.extend(run.iter().filter_map(|enqueued| items.get(enqueued.item as usize)?.body_at));
             let bytes = run.iter().map(|enqueued| enqueued.bytes).sum();
             let bodies = &*self.bodies;
-            let lsn =
-                queue.journal.append(&Record::Enqueue { queue: queue.id, first_seq: seq, bodies, bytes, transient });
+            let lsn = queue.services.journal.append(&Record::Enqueue {
+                queue: queue.id,
+                first_seq: seq,
+                bodies,
+                bytes,
+                transient,
+            });
             if !transient {
                 end = lsn;
             }
@@ -131,7 +141,7 @@ impl Settling {
             gone.merge();
             let mut bytes = gone.bytes;
             for ranges in gone.ranges.chunks(RECORD_ITEMS_MAX) {
-                let lsn = queue.journal.append(&Record::Settle { queue: queue.id, ranges, bytes, transient });
+                let lsn = queue.services.journal.append(&Record::Settle { queue: queue.id, ranges, bytes, transient });
                 // Transient messages do not outlive a stop anyway: nobody has to wait for their end.
                 if !transient {
                     end = lsn;
@@ -189,7 +199,7 @@ impl Delivered {
     /// Writes down what was noted.
     pub(super) fn write(self, queue: &Queue) {
         if self.last > 0 {
-            queue.journal.append(&Record::Delivered { queue: queue.id, last: self.last });
+            queue.services.journal.append(&Record::Delivered { queue: queue.id, last: self.last });
         }
         self.settling.write(queue);
     }

@@ -8,16 +8,15 @@ mod paged;
 mod paging;
 mod ready;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use leveret_codec::table::FieldTable;
 use parking_lot::Mutex;
 
 use crate::effects::Effects;
 use crate::error::Error;
-use crate::journal::{Journal, Lsn, Waiter};
-use crate::memory::MemoryBudget;
+use crate::journal::{Lsn, Waiter};
 use crate::names::{ConnectionId, ConsumerKey, Name, QueueId};
 use crate::publish::{Publication, copy_together};
 use crate::queue::arguments::QueueArguments;
@@ -29,6 +28,8 @@ pub(crate) use crate::queue::journaling::{EnqueueScratch, append_bodies};
 pub(crate) use crate::queue::paging::Load;
 pub use crate::queue::ready::{Entry, Stored};
 use crate::restore::RestoredQueue;
+use crate::services::Services;
+use crate::vhost::Vhost;
 
 /// What a queue is declared as.
 pub struct Queue {
@@ -50,8 +51,9 @@ pub struct Queue {
     pub settings: QueueArguments,
     /// Set before the core is emptied, so that cached routes to it are seen to be dead without the lock.
     deleted: AtomicBool,
-    journal: Arc<dyn Journal>,
-    memory: Arc<MemoryBudget>,
+    /// Where its dead letters are routed.
+    pub(crate) home: Weak<Vhost>,
+    pub(crate) services: Arc<Services>,
     /// Messages may leave memory.
     pages: bool,
     /// At the end of the last hold messages waited in memory, so that those who bring more had better be ready to leave them here.
@@ -70,10 +72,9 @@ pub struct NewQueue {
     pub owner: Option<ConnectionId>,
     pub arguments: FieldTable,
     pub settings: QueueArguments,
-    /// Where a durable queue writes down what becomes of its messages, and where those go that leave memory.
-    pub journal: Arc<dyn Journal>,
-    /// Says when they leave it.
-    pub memory: Arc<MemoryBudget>,
+    /// The vhost itself, as long as it is there.
+    pub home: Weak<Vhost>,
+    pub services: Arc<Services>,
 }
 
 /// The outcome of a get.
@@ -141,10 +142,10 @@ impl Queue {
             arguments: new.arguments,
             settings: new.settings,
             deleted: AtomicBool::new(false),
-            pages: new.journal.can_page(),
+            pages: new.services.journal.can_page(),
             waits: AtomicBool::new(false),
-            journal: new.journal,
-            memory: new.memory,
+            home: new.home,
+            services: new.services,
             core: Mutex::new(QueueCore::default()),
         }
     }

@@ -51,7 +51,7 @@ impl std::fmt::Debug for Paging {
 impl Load {
     pub(crate) fn carry_out(self) {
         let Self { queue, range, bytes_max } = self;
-        let journal = Arc::clone(&queue.journal);
+        let journal = Arc::clone(&queue.services.journal);
         let messages_max = PAGE_MESSAGES_MAX;
         journal.load(LoadRequest { queue: queue.id, range, messages_max, bytes_max, reader: queue });
     }
@@ -103,7 +103,7 @@ impl QueueCore {
         let told = &mut self.paging.told_bytes;
         let now = self.ready.resident_bytes();
         if now.abs_diff(*told) >= BUDGET_LUMP_BYTES || (now == 0 && *told > 0) {
-            queue.memory.shift(*told, now);
+            queue.services.memory.shift(*told, now);
             *told = now;
         }
     }
@@ -119,7 +119,7 @@ impl QueueCore {
             return None;
         }
         let range = self.ready.paged().range()?;
-        let scarce = queue.memory.is_used_up(self.ready.resident_bytes());
+        let scarce = queue.services.memory.is_used_up(self.ready.resident_bytes());
         let bytes_max = if scarce { SCARCE_PAGE_BYTES_MAX } else { PAGE_BYTES_MAX };
         let is_low =
             || self.ready.front_len() < PAGE_MESSAGES_MAX / 2 && self.ready.resident_bytes() < bytes_max as u64 / 2;

@@ -2,27 +2,28 @@
 
 mod bindings;
 mod exchanges;
+mod publish;
 mod queues;
 mod restore;
 mod routing;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 
 use leveret_codec::table::FieldTable;
 use parking_lot::Mutex;
 
-use crate::effects::Effects;
 use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeKind};
-use crate::journal::{Journal, Lsn, Record};
-use crate::memory::MemoryBudget;
+use crate::journal::{Lsn, Record};
 use crate::names::{ConnectionId, Name, QueueId};
 use crate::queue::Queue;
 use crate::registry::Registry;
+use crate::services::Services;
 pub use crate::vhost::bindings::BindingKey;
 use crate::vhost::bindings::Bindings;
 pub use crate::vhost::exchanges::ExchangeDeclare;
+pub use crate::vhost::publish::Published;
 pub use crate::vhost::queues::{QueueDeclare, QueueDeleted};
 pub use crate::vhost::routing::Routed;
 
@@ -30,8 +31,8 @@ pub use crate::vhost::routing::Routed;
 pub struct Vhost {
     /// Its name.
     pub name: Name,
-    pub(crate) journal: Arc<dyn Journal>,
-    memory: Arc<MemoryBudget>,
+    me: Weak<Self>,
+    pub(crate) services: Arc<Services>,
     pub(crate) exchanges: Registry<Exchange>,
     pub(crate) queues: Registry<Queue>,
     /// The topology lock: held by whoever creates, binds or deletes.
@@ -51,17 +52,17 @@ impl std::fmt::Debug for Vhost {
 impl Vhost {
     /// A vhost with the predeclared exchanges.
     #[must_use]
-    pub fn new(name: Name, journal: Arc<dyn Journal>, memory: Arc<MemoryBudget>, queue_ids: Arc<AtomicU64>) -> Self {
-        let vhost = Self {
+    pub fn new(name: Name, services: Arc<Services>, queue_ids: Arc<AtomicU64>) -> Arc<Self> {
+        let vhost = Arc::new_cyclic(|me| Self {
             name,
-            journal,
-            memory,
+            me: Weak::clone(me),
+            services,
             exchanges: Registry::default(),
             queues: Registry::default(),
             topology: Mutex::default(),
             exchange_generation: Arc::default(),
             queue_ids,
-        };
+        });
         for (name, kind, internal) in [
             ("", ExchangeKind::Direct, false),
             ("amq.direct", ExchangeKind::Direct, false),
@@ -116,23 +117,9 @@ impl Vhost {
             .ok_or_else(|| Error::NoExchange { exchange: name.into(), vhost: Name::clone(&self.name) })
     }
 
-    /// Carries out what operations on queues left to do, auto-deletions included.
-    pub fn carry_out(&self, effects: &mut Effects) {
-        loop {
-            let deletions = effects.take_deletions();
-            if deletions.is_empty() {
-                break;
-            }
-            for queue in deletions {
-                self.auto_delete(&queue, effects);
-            }
-        }
-        effects.carry_out();
-    }
-
     /// Writes down a change of the topology.
     fn write(&self, topology: &mut Bindings, record: &Record<'_>) -> Lsn {
-        topology.last_lsn = self.journal.append(record);
+        topology.last_lsn = self.services.journal.append(record);
         topology.last_lsn
     }
 

@@ -1,6 +1,6 @@
 //! Declaring and deleting queues.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use leveret_codec::table::FieldTable;
 
@@ -92,8 +92,8 @@ impl Vhost {
             owner: declare.exclusive.then_some(connection),
             arguments: declare.arguments.clone(),
             settings,
-            journal: Arc::clone(&self.journal),
-            memory: Arc::clone(&self.memory),
+            home: Weak::clone(&self.me),
+            services: Arc::clone(&self.services),
         }));
         let lsn = self.add_queue(&mut topology, &queue);
         drop(topology);
@@ -152,8 +152,8 @@ impl Vhost {
             owner: None,
             arguments: FieldTable::default(),
             settings: QueueArguments::default(),
-            journal: Arc::clone(&self.journal),
-            memory: Arc::clone(&self.memory),
+            home: Weak::clone(&self.me),
+            services: Arc::clone(&self.services),
         }));
         self.add_queue(&mut self.topology.lock(), &queue);
         queue
@@ -214,7 +214,7 @@ impl Vhost {
     }
 
     /// Deletes an auto-delete queue, unless a consumer has come meanwhile.
-    pub(super) fn auto_delete(&self, queue: &Arc<Queue>, effects: &mut Effects) {
+    pub(crate) fn auto_delete(&self, queue: &Arc<Queue>, effects: &mut Effects) {
         let in_use =
             |queue: &Queue| Error::QueueInUse { queue: Name::clone(&queue.name), vhost: Name::clone(&self.name) };
         let _ =

@@ -1,6 +1,6 @@
 //! What a restart found, put back in its place: nothing of it is written down again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::exchange::table::validate_binding;
 use crate::exchange::{Destination, Exchange, ExchangeKind};
@@ -46,8 +46,8 @@ impl Vhost {
             owner: None,
             arguments: found.arguments.clone(),
             settings,
-            journal: Arc::clone(&self.journal),
-            memory: Arc::clone(&self.memory),
+            home: Weak::clone(&self.me),
+            services: Arc::clone(&self.services),
         };
         self.insert_queue(&Arc::new(Queue::restored(new, found)));
         match problem {

@@ -2,9 +2,10 @@
 #![allow(dead_code, reason = "each test uses some of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use leveret_codec::table::FieldTable;
+use leveret_engine::clock::ManualClock;
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::{BlobStore, BodyAt, Journal, LoadRequest, Loaded, Lsn, Page, Record, SeqRange, Waiter};
 use leveret_engine::memory::MemoryBudget;
@@ -15,6 +16,7 @@ use leveret_engine::publish::{PublishBatch, Route};
 use leveret_engine::queue::arguments::QueueArguments;
 use leveret_engine::queue::{Entry, NewConsumer, NewQueue};
 use leveret_engine::restore::RestoredQueue;
+use leveret_engine::services::Services;
 
 pub const QUEUE: QueueId = QueueId(1);
 
@@ -383,13 +385,14 @@ pub fn body_number(message: &Message) -> u64 {
     u64::from_be_bytes(message.parts().body.try_into().unwrap())
 }
 
+/// What a broker over `journal` has, at the beginning of time.
+pub fn services(journal: &Arc<TestJournal>, budget_bytes: u64) -> Services {
+    let clock = Arc::<ManualClock>::default();
+    Services::new(Arc::<TestJournal>::clone(journal), MemoryBudget::new(budget_bytes), clock, 0)
+}
+
 /// What queue `q` is made of.
-pub fn new_queue(
-    journal: &Arc<TestJournal>,
-    memory: &Arc<MemoryBudget>,
-    durable: bool,
-    settings: QueueArguments,
-) -> NewQueue {
+pub fn new_queue(services: &Arc<Services>, durable: bool, settings: QueueArguments) -> NewQueue {
     NewQueue {
         id: QUEUE,
         name: "q".into(),
@@ -399,8 +402,8 @@ pub fn new_queue(
         owner: None,
         arguments: FieldTable::default(),
         settings,
-        journal: Arc::<TestJournal>::clone(journal),
-        memory: Arc::clone(memory),
+        home: Weak::new(),
+        services: Arc::clone(services),
     }
 }
 

@@ -1,9 +1,10 @@
 //! One queue without a session: messages in, to a consumer that only looks at them, and their settling.
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use leveret_codec::table::FieldTable;
+use leveret_engine::clock::ManualClock;
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::{Journal, MemoryJournal};
 use leveret_engine::limits::OUTLET_FULL_BYTES;
@@ -14,6 +15,7 @@ use leveret_engine::outlet::{ChannelLimit, DeliveryBatch, Outlet, Parked};
 use leveret_engine::publish::{PublishBatch, Route};
 use leveret_engine::queue::arguments::QueueArguments;
 use leveret_engine::queue::{NewConsumer, NewQueue, Queue, Settled, Stored};
+use leveret_engine::services::Services;
 
 use super::{Case, OPERATIONS, Work};
 
@@ -44,6 +46,8 @@ struct Bench {
 impl Bench {
     fn new(size_bytes: usize) -> Self {
         let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
+        let clock = Arc::<ManualClock>::default();
+        let services = Arc::new(Services::new(Arc::clone(&journal), MemoryBudget::default(), clock, 0));
         let queue = Arc::new(Queue::new(NewQueue {
             id: QueueId(1),
             name: "q".into(),
@@ -53,8 +57,8 @@ impl Bench {
             owner: None,
             arguments: FieldTable::default(),
             settings: QueueArguments::default(),
-            journal: Arc::clone(&journal),
-            memory: Arc::new(MemoryBudget::default()),
+            home: Weak::new(),
+            services,
         }));
         let route: Route = Arc::new([Arc::clone(&queue)]);
         Self { queue, route, journal, body: vec![7; size_bytes], effects: Effects::default() }
