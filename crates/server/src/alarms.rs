@@ -16,11 +16,11 @@ impl DiskWatch {
         Self { alarms: Arc::clone(alarms), is_low: Box::new(is_low) }
     }
 
-    /// Looks once, and tells of a change.
-    pub(crate) fn look(&self) {
+    /// Looks once, and logs a change. Says whether the alarm was raised by it.
+    pub(crate) fn look(&self) -> bool {
         let is_low = (self.is_low)();
         if !self.alarms.set(Alarm::Disk, is_low) {
-            return;
+            return false;
         }
         if is_low {
             tracing::warn!(
@@ -30,6 +30,7 @@ impl DiskWatch {
         } else {
             tracing::info!("the disk has room again: publishers go on");
         }
+        is_low
     }
 }
 
@@ -47,7 +48,8 @@ mod tests {
         let watch = DiskWatch::new(&alarms, move || watched.load(Ordering::Relaxed));
         for is_low in [false, true, true, false] {
             low.store(is_low, Ordering::Relaxed);
-            watch.look();
+            let before = alarms.is_raised();
+            assert_eq!(watch.look(), is_low && !before);
             assert_eq!(alarms.reason(), is_low.then_some("low on disk"));
         }
     }

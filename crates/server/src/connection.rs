@@ -39,6 +39,8 @@ pub(crate) enum Signal {
     Gone = 1 << 1,
     /// What it waits for, other than bytes, may have come about.
     GoOn = 1 << 2,
+    /// An alarm was raised.
+    Alarm = 1 << 3,
 }
 
 #[derive(Debug, Default)]

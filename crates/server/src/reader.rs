@@ -121,6 +121,7 @@ impl Reader {
                 }
                 Event::Read(_) | Event::Over | Event::Told(Signal::Gone) => return,
                 Event::Told(Signal::GoOn) => {}
+                Event::Told(Signal::Alarm) => self.machine.note_alarm(),
                 Event::Told(Signal::Shutdown) => self.machine.force_close(SHUTDOWN),
             }
             self.work_off().await;
@@ -163,7 +164,7 @@ impl Reader {
 
     /// Comes when what held the connection up may be over.
     fn poll_go_on(&mut self, context: &mut Context<'_>, hold: Hold) -> Poll<Event> {
-        if let Poll::Ready(event) = self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::GoOn]) {
+        if let Poll::Ready(event) = self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::GoOn, Signal::Alarm]) {
             return Poll::Ready(event);
         }
         match hold {
@@ -182,7 +183,7 @@ impl Reader {
 
     /// Comes with bytes. A client that never stops sending must not keep the others from being heard: they come first.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        if let Poll::Ready(event) = self.poll_end(context, &[Signal::Shutdown, Signal::Gone]) {
+        if let Poll::Ready(event) = self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::Alarm]) {
             return Poll::Ready(event);
         }
         if self.input.is_empty() {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::alarms::DiskWatch;
-use crate::connection::Connected;
+use crate::connection::{Connected, Signal};
 
 /// How often heartbeats and alarms are looked after.
 const TICK: Duration = Duration::from_millis(250);
@@ -40,9 +40,12 @@ pub(crate) async fn run(connections: Arc<Connections>, clock: Clock, disk: DiskW
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        disk.look();
+        let is_raised = disk.look();
         let now_ms = clock.now_ms();
         for connection in connections.all() {
+            if is_raised {
+                connection.tell(Signal::Alarm);
+            }
             connection.tick(now_ms);
         }
     }

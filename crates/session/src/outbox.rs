@@ -285,6 +285,11 @@ impl Outbox {
         self.held_bytes.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether publishes wait for their confirms.
+    pub(crate) fn is_confirming(&self) -> bool {
+        !self.lock().confirming.is_empty()
+    }
+
     /// Bytes that deliveries may still take.
     pub(crate) fn room_bytes(&self) -> usize {
         OUTLET_FULL_BYTES.saturating_sub(self.waiting_bytes.load(Ordering::Relaxed))

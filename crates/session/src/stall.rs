@@ -86,6 +86,19 @@ impl Connection {
     pub(crate) fn note_publishing(&mut self) {
         self.published = false;
         self.publishes = true;
+        self.block();
+    }
+
+    /// An alarm was raised. A client that waits for confirms is told now: there may be no room for what it published, and it
+    /// may wait for that before it publishes again.
+    pub fn note_alarm(&mut self) {
+        if self.publishes && self.outbox.is_confirming() {
+            self.block();
+        }
+    }
+
+    /// Tells the client of an alarm, if there is one and it does not know.
+    fn block(&mut self) {
         if self.state != State::Running || self.blocked {
             return;
         }

@@ -5,20 +5,24 @@ mod support;
 
 use std::sync::Arc;
 
-use leveret_codec::method::{BasicConsume, BasicPublish, ConnectionBlocked, Method, QueueDeclare};
+use leveret_codec::method::{BasicConsume, BasicPublish, ConfirmSelect, ConnectionBlocked, Method, QueueDeclare};
 use leveret_codec::properties::Properties;
 use leveret_engine::journal::Waiter;
 use leveret_session::alarms::Alarm;
 use leveret_session::stall::Rest;
-use support::{Host, TestJournal, Woken, body, header, method};
+use support::{Host, TestJournal, Woken, body, header, method, persistent};
 
 const BLOCKED: (u16, u16) = (10, 60);
 const UNBLOCKED: (u16, u16) = (10, 61);
 const DELIVER: (u16, u16) = (60, 60);
+const BASIC_ACK: (u16, u16) = (60, 80);
+
+fn publish_method() -> Vec<u8> {
+    method(1, BasicPublish { exchange: b"", routing_key: b"q", mandatory: false, immediate: false })
+}
 
 fn publish() -> Vec<u8> {
-    let head = BasicPublish { exchange: b"", routing_key: b"q", mandatory: false, immediate: false };
-    [method(1, head), header(1, &Properties::default(), 2), body(1, b"hi", 2)].concat()
+    [publish_method(), header(1, &Properties::default(), 2), body(1, b"hi", 2)].concat()
 }
 
 fn host() -> Host {
@@ -57,6 +61,30 @@ fn a_publisher_is_told_once_and_rests() {
     host.config.alarms.set(Alarm::Memory, true);
     client.feed(&publish());
     assert_eq!(client.take_ids(), [BLOCKED]);
+}
+
+#[test]
+fn a_publisher_that_waits_for_confirms_is_told_when_the_alarm_comes() {
+    let host = host();
+    let mut client = host.client(1);
+    let declare = method(1, QueueDeclare { queue: "q", durable: true, ..QueueDeclare::default() });
+    client.feed(&[method(1, ConfirmSelect::default()), declare].concat());
+    host.journal.commit();
+    client.take();
+    let kept = [publish_method(), header(1, &persistent(), 2), body(1, b"hi", 2)].concat();
+    client.feed(&kept);
+    host.config.alarms.set(Alarm::Disk, true);
+    // The disk may be so full that the confirm never comes, and the client waits for it before it publishes again.
+    client.machine.note_alarm();
+    assert_eq!((client.take_ids(), client.machine.rest()), (vec![BLOCKED], Some(Rest::Blocked)));
+    client.machine.note_alarm();
+    assert_eq!(client.take_ids(), []);
+    host.config.alarms.set(Alarm::Disk, false);
+    host.journal.commit();
+    assert_eq!((client.machine.rest(), client.take_ids()), (None, vec![UNBLOCKED, BASIC_ACK]));
+    host.config.alarms.set(Alarm::Disk, true);
+    client.machine.note_alarm();
+    assert_eq!((client.machine.rest(), client.take_ids()), (None, vec![]), "it waits for nothing");
 }
 
 #[test]
