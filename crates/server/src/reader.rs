@@ -164,7 +164,9 @@ impl Reader {
 
     /// Comes when what held the connection up may be over.
     fn poll_go_on(&mut self, context: &mut Context<'_>, hold: Hold) -> Poll<Event> {
-        if let Poll::Ready(event) = self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::GoOn, Signal::Alarm]) {
+        if let Poll::Ready(event) =
+            self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::GoOn, Signal::Alarm])
+        {
             return Poll::Ready(event);
         }
         match hold {
