@@ -90,9 +90,10 @@ impl Connection {
     }
 
     /// An alarm was raised. A client that waits for confirms is told now: there may be no room for what it published, and it
-    /// may wait for that before it publishes again.
+    /// may wait for that before it publishes again. So is one that has published and is not read.
     pub fn note_alarm(&mut self) {
-        if self.publishes && self.outbox.is_confirming() {
+        let is_waiting = self.outbox.is_confirming() || self.broker.services.journal.is_full();
+        if self.publishes && is_waiting {
             self.block();
         }
     }

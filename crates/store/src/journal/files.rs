@@ -155,6 +155,12 @@ impl Files {
         file.allocate(self.file_bytes).map_err(Error::io("make room for", path))
     }
 
+    /// Whether the file in use is the last: there is no spare, and no room for one. Looks at the room on the disk.
+    pub fn is_last(&self) -> std::io::Result<bool> {
+        let has_spare = !self.state.lock().spares.is_empty();
+        Ok(!has_spare && self.space.look(self.file_bytes)?)
+    }
+
     /// Looks at the room on the disk; makes a spare when there is none, and room for one. Whether one was made.
     pub fn prepare_spare(&self) -> Result<bool, Error> {
         let has_spare = !self.state.lock().spares.is_empty();

@@ -19,7 +19,7 @@ use super::{BlobSync, Room, Tail};
 use crate::disk::{Disk, Space};
 use crate::durability::Durability;
 use crate::error::Error;
-use crate::limits::{COMMIT_LAZY_MS, COMMIT_NOW_BYTES, NO_ROOM_RETRY_MS, SCRATCH_BYTES_MAX};
+use crate::limits::{COMMIT_LAZY_MS, COMMIT_NOW_BYTES, NO_ROOM_RETRY_MS, SCRATCH_BYTES_MAX, UNWRITTEN_BYTES_MAX};
 use crate::options::Options;
 use crate::record::{BodyHead, encode, encode_forwarded, encode_moved, encode_started, stamp_file};
 
@@ -46,6 +46,8 @@ pub struct Log {
     /// Files hold what no `fdatasync` has covered yet.
     unsynced: AtomicBool,
     last_sync: Mutex<Instant>,
+    /// Publishers wait, as acknowledgements shall have what is left of the last file.
+    holds_publishers: Mutex<bool>,
     /// The last commit found no room.
     stuck: AtomicBool,
     /// Why nothing becomes durable any more.
@@ -111,6 +113,7 @@ impl Log {
             durable: AtomicU64::new(tail.position),
             unsynced: AtomicBool::new(false),
             last_sync: Mutex::new(Instant::now()),
+            holds_publishers: Mutex::new(false),
             stuck: AtomicBool::new(false),
             failure: OnceLock::new(),
         })
@@ -233,6 +236,7 @@ impl Log {
             Err(Failure::NoRoom) => {
                 self.space.set_low();
                 self.stuck.store(true, Ordering::Release);
+                self.hold_publishers();
                 return Ok(None);
             }
             Err(Failure::Fatal(error)) => return Err(self.fail(error)),
@@ -245,11 +249,28 @@ impl Log {
         self.stuck.store(stuck, Ordering::Release);
         self.unsynced.store(back.unsynced, Ordering::Release);
         let durable = committed.tail().position;
-        self.durable.store(durable, Ordering::Release);
+        let before = self.durable.swap(durable, Ordering::AcqRel);
         drop(back);
+        if self.file_of(before.saturating_sub(1)) != self.file_of(durable.saturating_sub(1)) {
+            self.hold_publishers();
+        }
         self.room.give_back(committed.record_bytes());
         self.waiters.wake_through(durable);
         Ok(Some(committed))
+    }
+
+    /// In the last file that there is room for, publishers wait at once: an alarm takes a while to reach them, in which they could
+    /// fill it, and then no acknowledgement could make room any more.
+    fn hold_publishers(&self) {
+        // A disk that does not tell will fail elsewhere.
+        let is_last = self.files.is_last().unwrap_or_default();
+        let mut holds = self.holds_publishers.lock();
+        match (*holds, is_last) {
+            (false, true) => self.room.take(UNWRITTEN_BYTES_MAX + 1),
+            (true, false) => self.room.give_back(UNWRITTEN_BYTES_MAX + 1),
+            _ => return,
+        }
+        *holds = is_last;
     }
 
     /// Makes what was committed survive a power cut: [`Durability::Interval`] wants it every so often, the others at the end.
@@ -401,7 +422,9 @@ impl Log {
     /// # Errors
     /// When the disk failed. A full disk is none.
     pub fn prepare_spare(&self) -> Result<bool, Error> {
-        self.files.prepare_spare()
+        let made = self.files.prepare_spare()?;
+        self.hold_publishers();
+        Ok(made)
     }
 
     /// Whether the disk has too little room: publishers should be stopped.

@@ -211,12 +211,27 @@ fn a_full_disk_stops_nothing_for_good() {
     assert!(!log.prepare_spare().unwrap());
     assert!(log.disk_low());
 
-    // Both the current file and the spare are used up.
+    // The current file is filled to its end: publishers wait from the first commit in the last one on.
     let mut appended = 1;
-    while log.commit().unwrap().is_some() || appended == 1 {
+    while log.files_in_use() == [1] {
+        assert!(!log.is_full());
         mark(&log, appended);
         body(&log, &[0; 400]);
         appended += 1;
+        commit(&log);
+    }
+    assert!(log.is_full());
+    let publisher = Arc::new(Count::default());
+    log.when_room(Arc::clone(&publisher) as _);
+
+    // Those who need not wait use it up.
+    loop {
+        mark(&log, appended);
+        body(&log, &[0; 400]);
+        appended += 1;
+        if log.commit().unwrap().is_none() {
+            break;
+        }
     }
     assert!(log.disk_low());
     assert!(log.commit().unwrap().is_none());
@@ -229,7 +244,8 @@ fn a_full_disk_stops_nothing_for_good() {
     commit(&log);
     assert_eq!(waiter.get(), 1);
     assert!(!log.prepare_spare().unwrap() || !log.disk_low());
-    assert!(!log.disk_low());
+    assert!(!log.disk_low() && !log.is_full());
+    assert_eq!(publisher.get(), 1);
     let (numbers, _) = replayed(&disk, &options()).unwrap();
     let marks: Vec<u64> = numbers.into_iter().filter(|number| *number < 1_000_000).collect();
     assert_eq!(marks, (0..=appended).collect::<Vec<_>>(), "nothing is lost");
