@@ -9,6 +9,7 @@ pub mod disk;
 pub mod home;
 pub mod prelude;
 pub mod raw;
+pub mod stream;
 
 pub use broker::Broker;
 pub use home::Home;

@@ -163,3 +163,36 @@ fn a_headers_binding_needs_a_known_x_match() {
     let text = "Invalid x-match field type signedint (value 23); expected longstr";
     channel.refuses(bind(&queue, "amq.headers", "", &bad_type), 406, text);
 }
+
+#[test]
+fn a_locked_queue_cannot_be_bound_or_unbound() {
+    let (owner, other) = (open_channel(), open_channel());
+    let queue = owner.exclusive_queue();
+    let text = format!(
+        "cannot obtain exclusive access to locked queue '{queue}' in vhost '/'. It could be originally declared on \
+         another connection or the exclusive property value does not match that of the original declaration."
+    );
+    let bad_value = table([("x-match", "foo".into())]);
+    // 3.10 judges the arguments first.
+    if !peer() {
+        other.refuses(bind(&queue, "amq.headers", "", &bad_value), 405, &text);
+    }
+    other.refuses(bind(&queue, "amq.headers", "", &none()), 405, &text);
+    // Where there is nothing to unbind it does not matter whose queue it is.
+    other.rpc(methods::queue_unbind(&queue, "amq.direct", "key", &none())).finish();
+    owner.bind(&queue, "amq.direct", "key");
+    other.refuses(methods::queue_unbind(&queue, "amq.direct", "key", &none()), 405, &text);
+}
+
+#[test]
+fn an_exchange_may_be_bound_to_itself() {
+    let (channel, mut names) = (open_channel(), Names::new());
+    let exchange = names.exchange("self");
+    let queue = channel.exclusive_queue();
+    channel.exchange(&exchange, "fanout", &[], &none());
+    channel.rpc(methods::exchange_bind(&exchange, &exchange, "", &[], &none())).finish();
+    channel.bind(&queue, &exchange, "");
+    channel.publish(&exchange, "", "once");
+    assert_eq!(channel.drain(&queue), ["once"]);
+    channel.rpc(methods::exchange_unbind(&exchange, &exchange, "", &[], &none())).finish();
+}

@@ -363,3 +363,34 @@ fn an_internal_exchange_takes_no_publishes() {
     channel.publish(&source, "", "by a binding");
     assert_eq!(channel.drain(&queue), ["by a binding"]);
 }
+
+#[test]
+fn an_internal_exchange_is_bound_and_deleted_like_any_other() {
+    let (channel, mut names) = (open_channel(), Names::new());
+    let (outer, internal) = (names.exchange("outer"), names.exchange("internal"));
+    let queue = channel.exclusive_queue();
+    channel.exchange(&outer, "fanout", &[], &none());
+    channel.exchange(&internal, "fanout", &[Internal], &none());
+    channel.rpc(methods::exchange_bind(&internal, &outer, "", &[], &none()));
+    channel.bind(&queue, &internal, "");
+    channel.publish(&outer, "", "through");
+    assert_eq!(channel.drain(&queue), ["through"]);
+    channel.rpc(methods::exchange_delete(&internal, &[]));
+    assert!(!channel.has_exchange(&internal));
+}
+
+#[test]
+fn bindings_to_a_deleted_exchange_go_too() {
+    let (channel, mut names) = (open_channel(), Names::new());
+    let (source, target) = (names.exchange("source"), names.exchange("target"));
+    channel.exchange(&source, "fanout", &[], &none());
+    channel.exchange(&target, "fanout", &[], &none());
+    channel.rpc(methods::exchange_bind(&target, &source, "", &[], &none()));
+    channel.rpc(methods::exchange_delete(&target, &[]));
+    channel.exchange(&target, "fanout", &[], &none());
+    let queue = channel.exclusive_queue();
+    channel.bind(&queue, &target, "");
+    channel.publish(&source, "", "lost");
+    assert_eq!(channel.counts(&queue).0, 0);
+    channel.rpc(methods::exchange_delete(&source, &[IfUnused])).finish();
+}

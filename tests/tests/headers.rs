@@ -164,6 +164,14 @@ fn a_long_string_equals_the_same_octets() {
 }
 
 #[test]
+fn times_are_equal_by_value() {
+    let fixture = Fixture::new();
+    let arguments = table([("t", Value::Time(1_700_000_000))]);
+    assert!(fixture.matches(&arguments, &table([("t", Value::Time(1_700_000_000))])));
+    assert!(!fixture.matches(&arguments, &table([("t", Value::Time(1_700_000_001))])));
+}
+
+#[test]
 fn one_queue_may_be_bound_with_many_arguments() {
     let fixture = Fixture::new();
     let (channel, exchange) = (&fixture.channel, &fixture.exchange);

@@ -121,6 +121,24 @@ fn an_unknown_option_is_refused() {
     assert!(stderr.contains("--no-such-option"), "{stderr}");
 }
 
+#[test]
+fn clients_that_only_look_are_not_worth_a_line() {
+    if skip_without_process("clients_that_only_look_are_not_worth_a_line") {
+        return;
+    }
+    let broker = Broker::start();
+    // The last of what it says at its start.
+    broker.expect_line("tells that nothing is kept", |line| line.contains("nothing is kept on disk"));
+    let before = broker.output();
+    for _ in 0..3 {
+        drop(Socket::connect(&broker));
+    }
+    // One that speaks comes behind them, and what is logged may be read later than that.
+    Connection::open(&broker).close();
+    thread::sleep(SILENCE);
+    assert_eq!(broker.output(), before);
+}
+
 // Ending
 
 fn clients_are_told(signal: &str) {
@@ -168,14 +186,18 @@ fn a_broker_without_clients_ends_at_once() {
 
 #[test]
 fn clients_that_never_answer_do_not_keep_the_broker() {
+    // Less than who still has something to read is given.
+    const ANSWER_MAX: Duration = Duration::from_millis(2_500);
     if skip_without_process("clients_that_never_answer_do_not_keep_the_broker") {
         return;
     }
     let mut broker = Broker::start();
     let silent: Vec<Socket> = (0..5).map(|_| Socket::at(&broker, Stage::Channel)).collect();
     let unknown = Socket::connect(&broker);
+    let begin = Instant::now();
     broker.signal("TERM").unwrap();
     assert_ends_cleanly(&mut broker);
+    assert!(begin.elapsed() < ANSWER_MAX, "ended after {:?}", begin.elapsed());
     drop((silent, unknown));
 }
 

@@ -30,12 +30,6 @@ fn publishes_behind_a_failed_one_are_dropped() {
 }
 
 #[test]
-fn immediate_is_not_implemented() {
-    let channel = open_channel();
-    channel.kills(publish("leveret-missing", "key", &[Immediate], &Props::default()), 540, "immediate=true");
-}
-
-#[test]
 fn an_expiration_must_be_a_number_of_milliseconds() {
     let channel = open_channel();
     let cases = [
@@ -87,6 +81,16 @@ fn the_first_failing_check_is_told() {
     );
     let text = format!("cannot publish to internal exchange '{internal}' in vhost '/'");
     channel.refuses(publish(&internal, "", &[], &everything_wrong), 403, &text);
+}
+
+#[test]
+fn an_exchange_is_looked_for_before_a_reply_consumer() {
+    let channel = open_channel();
+    let props = Props { reply_to: Some("amq.rabbitmq.reply-to".to_owned()), ..Props::default() };
+    let text = "no exchange 'leveret-missing' in vhost '/'";
+    channel.refuses(publish("leveret-missing", "", &[], &props), 404, text);
+    let props = Props { expiration: Some("abc".to_owned()), ..props };
+    channel.refuses(publish("amq.direct", "", &[], &props), 406, "fast reply consumer does not exist");
 }
 
 #[test]
@@ -253,6 +257,16 @@ fn header_values_of_every_type_arrive_as_they_were() {
         ("x", Value::Bytes(vec![0, 1, 2, 255])),
     ]);
     channel.publish_with("", &queue, &[], &Props::with_headers(headers.clone()), "types");
+    assert_eq!(channel.get(&queue).unwrap().props.headers, Some(headers));
+}
+
+/// RabbitMQ 4 sorts them and keeps the first of each name; 3.10 leaves them alone, too.
+#[test]
+fn headers_keep_their_order_and_their_doubles() {
+    let channel = open_channel();
+    let queue = channel.exclusive_queue();
+    let headers = table([("z", 1.into()), ("a", 2.into()), ("z", 3.into()), ("", 4.into())]);
+    channel.publish_with("", &queue, &[], &Props::with_headers(headers.clone()), "in order");
     assert_eq!(channel.get(&queue).unwrap().props.headers, Some(headers));
 }
 

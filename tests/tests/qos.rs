@@ -181,6 +181,16 @@ fn both_limits_hold_together() {
 }
 
 #[test]
+fn a_limit_for_consumers_takes_that_of_the_channel_away() {
+    let (channel, queue) = filled(10);
+    limit(&channel, 1, &[Global]);
+    channel.consume(&queue);
+    only(&channel, 1);
+    limit(&channel, 0, &[]);
+    only(&channel, 9);
+}
+
+#[test]
 fn a_raised_global_limit_lets_more_through() {
     let (channel, queue) = filled(10);
     limit(&channel, 1, &[Global]);

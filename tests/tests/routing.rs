@@ -294,6 +294,18 @@ fn a_routed_cc_satisfies_mandatory() {
 }
 
 #[test]
+fn entries_of_cc_that_are_no_strings_are_skipped() {
+    let fixture = Fixture::new();
+    let channel = &fixture.channel;
+    let queue = channel.exclusive_queue();
+    let copies = Value::Array(vec![1.into(), Value::Void, queue.as_str().into()]);
+    let headers = table([("CC", copies.clone())]);
+    channel.publish_with("", "leveret-missing", &[], &Props::with_headers(headers), "found");
+    let message = channel.get(&queue).unwrap();
+    assert_eq!(message.props.headers.unwrap().get("CC"), Some(&copies));
+}
+
+#[test]
 fn cc_and_bcc_must_be_arrays() {
     let fixture = Fixture::new();
     let channel = &fixture.channel;

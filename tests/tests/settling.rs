@@ -212,3 +212,36 @@ fn redelivery_to_the_same_consumer_is_not_implemented() {
     open_channel().kills(methods::recover(&[]), 540, "requeue=false");
     open_channel().kills(methods::recover_async(&[]), 540, "requeue=false");
 }
+
+#[test]
+fn what_was_on_its_way_counts_as_delivered() {
+    let (observer, mut names) = (open_channel(), Names::new());
+    let queue = names.queue("on-its-way");
+    observer.declare(&queue, &[], &none());
+    (0..3).for_each(|number| observer.publish("", &queue, &number.to_string()));
+    wait_until("the messages arrive", || observer.counts(&queue).0 == 3);
+    let lost = open_channel();
+    lost.send(methods::consume(&queue, "", &[], &none()));
+    // The client goes away and has read none of them.
+    wait_until("they are on their way", || observer.counts(&queue).0 == 0);
+    drop(lost);
+    wait_until("they are back", || observer.counts(&queue).0 == 3);
+    for number in 0..3 {
+        let message = observer.get(&queue).unwrap();
+        assert_eq!((message.text(), message.redelivered), (number.to_string(), true));
+    }
+}
+
+#[test]
+fn requeueing_into_a_full_queue_drops_from_its_head() {
+    let channel = open_channel();
+    let queue = channel.declare("", &[Exclusive], &table([("x-max-length", 2.into())])).queue;
+    channel.publish("", &queue, "old");
+    let old = channel.get(&queue).unwrap();
+    channel.publish("", &queue, "new");
+    channel.publish("", &queue, "newest");
+    wait_until("the queue is full", || channel.counts(&queue).0 == 2);
+    channel.send(methods::reject(old.delivery_tag, &[Requeue]));
+    channel.sync();
+    assert_eq!(channel.drain(&queue), ["new", "newest"], "the returned one is the head");
+}

@@ -176,6 +176,38 @@ fn a_rejected_publish_fails_the_commit() {
     tx.refuses(methods::tx_commit(), 406, "partial tx completion");
 }
 
+/// RabbitMQ ends the connection (504) when a request comes while the commit waits for its queues.
+#[test]
+fn requests_behind_a_commit_wait_for_it() {
+    if peer() {
+        return;
+    }
+    let (tx, plain, _) = fixture();
+    let mut names = Names::new();
+    let queue = names.queue("durable");
+    plain.declare(&queue, &[Durable], &none());
+    for number in 0..50 {
+        tx.publish_with("", &queue, &[], &Props::persistent(), &number.to_string());
+        tx.send(methods::tx_commit());
+    }
+    tx.send(methods::queue_declare(&queue, &[Passive], &none()));
+    (0..50).for_each(|_| drop(tx.expect(ids::TX_COMMIT_OK)));
+    let mut declare_ok = tx.expect(ids::QUEUE_DECLARE_OK).args;
+    assert_eq!((declare_ok.shortstr(), declare_ok.long()), (queue, 50));
+}
+
+#[test]
+fn settlements_of_a_transaction_are_carried_out_in_the_order_of_their_tags() {
+    let (tx, plain, queue) = fixture();
+    let tags = fetch(&tx, &plain, &queue, &["a", "b", "c"]);
+    for tag in [tags[2], tags[0], tags[1]] {
+        tx.send(methods::nack(tag, &[Requeue]));
+    }
+    commit(&tx);
+    wait_until("all are back", || plain.counts(&queue).0 == 3);
+    assert_eq!(plain.drain(&queue), ["a", "b", "c"]);
+}
+
 #[test]
 fn many_transactions_follow_each_other() {
     let (tx, plain, queue) = fixture();

@@ -40,6 +40,7 @@ const RULES: &[Rule] = &[
     },
     Rule { package: "leveret-bench", below: &["leveret-codec"], pure: false, optional: &[] },
     Rule { package: "leveret-tests", below: &["leveret", "leveret-codec"], pure: false, optional: &[] },
+    Rule { package: "leveret-interop-amqprs", below: &[], pure: false, optional: &[] },
     Rule { package: "leveret-interop-lapin", below: &["leveret-tests"], pure: false, optional: &[] },
     Rule { package: "xtask", below: &["leveret-bench"], pure: false, optional: &[] },
 ];

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::command;
-use crate::peer::Peer;
+use crate::peer::{PLUGINS, Peer};
 use crate::workspace::Workspace;
 
 pub enum Broker {
@@ -18,7 +18,7 @@ impl Broker {
     /// Builds our broker, or starts the peer.
     pub fn ready(workspace: &Workspace, peer: bool) -> anyhow::Result<Self> {
         if peer {
-            return Ok(Self::Peer(Peer::start(&workspace.target)?));
+            return Ok(Self::Peer(Peer::start(&workspace.target, &PLUGINS)?));
         }
         build(workspace)?;
         Ok(Self::Built(workspace.broker_binary()))

@@ -21,7 +21,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::interop::Client;
 use crate::workspace::Workspace;
 
 #[derive(Parser)]
@@ -38,14 +37,7 @@ enum Task {
     /// Everything that must hold before a change is handed in
     Test,
     /// Other people's clients against the built broker
-    Interop {
-        /// The clients to run; all of them when none is named
-        #[arg(value_enum)]
-        clients: Vec<Client>,
-        /// Prove the tests themselves: run them against Debian's rabbitmq-server
-        #[arg(long)]
-        peer: bool,
-    },
+    Interop(interop::InteropArgs),
     /// The protocol tests in tests/ against the built broker
     Blackbox {
         /// Prove the tests themselves: run them against Debian's rabbitmq-server
@@ -95,7 +87,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
     match task {
         Task::Check => suite::check(&workspace),
         Task::Test => suite::test(&workspace),
-        Task::Interop { clients, peer } => suite::interop(&workspace, clients, *peer),
+        Task::Interop(args) => interop::interop(&workspace, args),
         Task::Blackbox { peer } => suite::blackbox(&workspace, *peer),
         Task::Torture(args) => torture::run(&workspace, args),
         Task::Gen { check } => codegen::run(*check),

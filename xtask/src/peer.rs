@@ -14,30 +14,45 @@ use crate::command;
 
 /// The server itself; Debian's program of that name on the path only changes the user first.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/// Tells a server what to do; Debian's program of that name on the path only changes the user first, too.
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+/// Holds a folder of the server's name and version.
+const LIBRARIES: &str = "/usr/lib/rabbitmq/lib";
 const NODE: &str = "leveret-peer@localhost";
+/// Plugins for what is built into ours.
+pub const PLUGINS: [&str; 6] = [
+    "rabbitmq_consistent_hash_exchange",
+    "rabbitmq_event_exchange",
+    "rabbitmq_jms_topic_exchange",
+    "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
+    "rabbitmq_sharding",
+];
 const READY_LIMIT: Duration = Duration::from_secs(90);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
+const CONTROL_LIMIT: Duration = Duration::from_secs(60);
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 pub struct Peer {
     server: Child,
+    home: PathBuf,
     amqp_port: u16,
     epmd_port: u16,
 }
 
 impl Peer {
-    /// Starts the server, installing it first where that is possible, and waits until it accepts connections.
-    pub fn start(target: &Path) -> anyhow::Result<Self> {
+    /// Starts the server with `plugins`, installing it first where that is possible, and waits until it accepts connections.
+    pub fn start(target: &Path, plugins: &[&str]) -> anyhow::Result<Self> {
         install_if_missing()?;
-        let home = fresh_home(target)?;
+        let home = fresh_home(target, plugins)?;
         let [amqp_port, dist_port, epmd_port] = free_ports()?;
         let server = server_command(&home, [amqp_port, dist_port, epmd_port])?
             .spawn()
             .with_context(|| format!("cannot start {SERVER}"))?;
-        let mut peer = Self { server, amqp_port, epmd_port };
-        println!("rabbitmq-server starts on port {amqp_port}, its files are in {}", home.display());
-        peer.wait_until_ready().with_context(|| format!("see {}", home.join("server.out").display()))?;
+        let mut peer = Self { server, home, amqp_port, epmd_port };
+        println!("rabbitmq-server starts on port {amqp_port}, its files are in {}", peer.home.display());
+        peer.wait_until_ready()?;
         Ok(peer)
     }
 
@@ -49,7 +64,26 @@ impl Peer {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp_port)
     }
 
+    /// Stops the broker and starts it again on the same port with its data. The node itself goes on, which is a lot faster;
+    /// clients see no difference.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        for order in ["stop_app", "start_app"] {
+            let mut control = Command::new(CONTROL);
+            control
+                .args(["-n", NODE, order])
+                .env("HOME", &self.home)
+                .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+                .stdout(Stdio::null());
+            command::run_within(&mut control, CONTROL_LIMIT)?;
+        }
+        self.wait_until_ready()
+    }
+
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        self.await_answer().with_context(|| format!("see {}", self.home.join("server.out").display()))
+    }
+
+    fn await_answer(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
         while !speaks_amqp(self.amqp_port) {
             if let Some(status) = self.server.try_wait()? {
@@ -85,6 +119,14 @@ pub fn is_installed() -> bool {
     Path::new(SERVER).exists()
 }
 
+/// The version of the one that is installed.
+pub fn version() -> Option<String> {
+    fs::read_dir(LIBRARIES).ok()?.find_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        Some(name.strip_prefix("rabbitmq_server-")?.to_owned())
+    })
+}
+
 fn install_if_missing() -> anyhow::Result<()> {
     if is_installed() {
         return Ok(());
@@ -102,14 +144,14 @@ fn install_if_missing() -> anyhow::Result<()> {
         .context("rabbitmq-server is not installed (Debian, as root: apt-get install rabbitmq-server)")
 }
 
-fn fresh_home(target: &Path) -> anyhow::Result<PathBuf> {
+fn fresh_home(target: &Path, plugins: &[&str]) -> anyhow::Result<PathBuf> {
     let home = target.join("peer");
     if home.exists() {
         fs::remove_dir_all(&home)?;
     }
     fs::create_dir_all(home.join("mnesia"))?;
     fs::create_dir_all(home.join("log"))?;
-    fs::write(home.join("enabled_plugins"), "[].\n")?;
+    fs::write(home.join("enabled_plugins"), format!("[{}].\n", plugins.join(",")))?;
     fs::write(home.join("rabbitmq.conf"), "loopback_users.guest = true\n")?;
     Ok(home)
 }
@@ -139,7 +181,7 @@ fn server_command(home: &Path, ports: [u16; 3]) -> anyhow::Result<Command> {
 }
 
 /// Three ports that nobody listens on. All are held until the last is found, so that they differ.
-fn free_ports() -> anyhow::Result<[u16; 3]> {
+pub fn free_ports() -> anyhow::Result<[u16; 3]> {
     let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let held = [free()?, free()?, free()?];
     let [a, b, c] = &held;

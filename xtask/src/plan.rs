@@ -1,5 +1,6 @@
 //! A run of named steps: each is timed, a failure does not stop the others, and the end tells all.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -11,7 +12,7 @@ pub struct Plan {
 }
 
 struct Step {
-    name: &'static str,
+    name: Cow<'static, str>,
     took: Duration,
     outcome: Outcome,
 }
@@ -24,35 +25,50 @@ enum Outcome {
 
 impl Plan {
     /// Runs one step now; true when it passed.
-    pub fn step(&mut self, name: &'static str, work: impl FnOnce() -> anyhow::Result<()>) -> bool {
+    pub fn step(&mut self, name: impl Into<Cow<'static, str>>, work: impl FnOnce() -> anyhow::Result<()>) -> bool {
         self.attempt(name, true, work).is_some()
     }
 
     /// Runs a step that others build upon. Its failure counts as one only if the step is `required`.
     pub fn attempt<T>(
         &mut self,
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         required: bool,
         work: impl FnOnce() -> anyhow::Result<T>,
     ) -> Option<T> {
-        println!("\n== {name}");
-        let start = Instant::now();
-        let result = work();
-        let took = start.elapsed();
-        let (outcome, value) = match result {
+        self.record(name.into(), || match work() {
             Ok(value) => (Outcome::Passed, Some(value)),
             Err(error) if required => (Outcome::Failed(format!("{error:#}")), None),
             Err(error) => (Outcome::Skipped(format!("{error:#}")), None),
-        };
-        let step = Step { name, took, outcome };
+        })
+    }
+
+    /// Runs a step that may find out that it cannot be run here: it gives back why.
+    pub fn step_unless(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        work: impl FnOnce() -> anyhow::Result<Option<String>>,
+    ) {
+        self.record(name.into(), || match work() {
+            Ok(None) => (Outcome::Passed, ()),
+            Ok(Some(why)) => (Outcome::Skipped(why), ()),
+            Err(error) => (Outcome::Failed(format!("{error:#}")), ()),
+        });
+    }
+
+    fn record<T>(&mut self, name: Cow<'static, str>, work: impl FnOnce() -> (Outcome, T)) -> T {
+        println!("\n== {name}");
+        let start = Instant::now();
+        let (outcome, value) = work();
+        let step = Step { name, took: start.elapsed(), outcome };
         println!("{}", step.line());
         self.steps.push(step);
         value
     }
 
     /// Notes a step that could not be run here, and why.
-    pub fn skip(&mut self, name: &'static str, why: &str) {
-        let step = Step { name, took: Duration::ZERO, outcome: Outcome::Skipped(why.to_owned()) };
+    pub fn skip(&mut self, name: impl Into<Cow<'static, str>>, why: &str) {
+        let step = Step { name: name.into(), took: Duration::ZERO, outcome: Outcome::Skipped(why.to_owned()) };
         println!("\n{}", step.line());
         self.steps.push(step);
     }
@@ -83,8 +99,8 @@ impl Plan {
         lines.join("\n")
     }
 
-    fn names(&self, keep: impl Fn(&Outcome) -> bool) -> Vec<&'static str> {
-        self.steps.iter().filter(|step| keep(&step.outcome)).map(|step| step.name).collect()
+    fn names(&self, keep: impl Fn(&Outcome) -> bool) -> Vec<&str> {
+        self.steps.iter().filter(|step| keep(&step.outcome)).map(|step| step.name.as_ref()).collect()
     }
 }
 
@@ -124,6 +140,17 @@ mod tests {
         assert_eq!(plan.attempt::<u32>("optional", false, || bail!("no network")), None);
         assert!(plan.summary().ends_with("\n1 passed, 0 failed, 1 skipped"));
         assert!(plan.finish().is_ok());
+    }
+
+    #[test]
+    fn a_step_may_find_out_that_it_cannot_be_run() {
+        let mut plan = Plan::default();
+        plan.step_unless("here", || Ok(None));
+        plan.step_unless("elsewhere", || Ok(Some("no ruby".to_owned())));
+        plan.step_unless("bad", || bail!("broken"));
+        let summary = plan.summary();
+        assert!(summary.contains("elsewhere: no ruby"), "{summary}");
+        assert!(summary.ends_with("\n1 passed, 1 failed, 1 skipped"), "{summary}");
     }
 
     #[test]

@@ -1,13 +1,10 @@
 //! Which steps make up each command.
 
-use clap::ValueEnum as _;
-
 use crate::broker::{self, Broker};
 use crate::command;
-use crate::interop::Client;
 use crate::plan::Plan;
 use crate::workspace::Workspace;
-use crate::{arrows, codegen, deny, pages, torture};
+use crate::{arrows, codegen, deny, interop, pages, torture};
 
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
@@ -41,7 +38,7 @@ pub fn test(workspace: &Workspace) -> anyhow::Result<()> {
         let why = "there is no broker to test";
         plan.skip(BLACKBOX, why);
         plan.skip(TORTURE, why);
-        all_clients().for_each(|client| plan.skip(client.step_name(), why));
+        interop::step_names(workspace).into_iter().for_each(|name| plan.skip(name, why));
     }
     deny::steps(&mut plan, workspace);
     plan.finish()
@@ -52,16 +49,6 @@ pub fn blackbox(workspace: &Workspace, peer: bool) -> anyhow::Result<()> {
     let broker = Broker::ready(workspace, peer)?;
     let mut plan = Plan::default();
     plan.step(BLACKBOX, || run_blackbox(workspace, &broker));
-    plan.finish()
-}
-
-/// The suites of other people's clients alone: those named, or all.
-pub fn interop(workspace: &Workspace, clients: &[Client], peer: bool) -> anyhow::Result<()> {
-    let broker = Broker::ready(workspace, peer)?;
-    let mut plan = Plan::default();
-    for client in all_clients().filter(|client| clients.is_empty() || clients.contains(client)) {
-        plan.step(client.step_name(), || client.run(workspace, &broker));
-    }
     plan.finish()
 }
 
@@ -78,9 +65,7 @@ fn text_steps(plan: &mut Plan, workspace: &Workspace) {
 
 fn broker_steps(plan: &mut Plan, workspace: &Workspace, broker: &Broker) {
     plan.step(BLACKBOX, || run_blackbox(workspace, broker));
-    for client in all_clients() {
-        plan.step(client.step_name(), || client.run(workspace, broker));
-    }
+    interop::steps(plan, workspace, workspace.broker_binary());
     plan.step(TORTURE, || torture::rounds(workspace, broker, &torture::TortureArgs::short()));
 }
 
@@ -94,10 +79,6 @@ fn run_blackbox(workspace: &Workspace, broker: &Broker) -> anyhow::Result<()> {
     let mut suite = workspace.cargo(&["test", "--no-fail-fast", "--package", "leveret-tests"]);
     broker.tell(&mut suite);
     command::run(&mut suite)
-}
-
-fn all_clients() -> impl Iterator<Item = Client> {
-    Client::value_variants().iter().copied()
 }
 
 fn clippy(workspace: &Workspace, scope: &[&str]) -> anyhow::Result<()> {

@@ -58,6 +58,9 @@ pub struct BacklogArgs {
     /// An argument of the queue, such as x-queue-type=quorum. May be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     queue_argument: Vec<Argument>,
+    /// An argument of the consumer, such as x-stream-offset=first. May be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    consumer_argument: Vec<Argument>,
     /// Write the report as JSON to this file too
     #[arg(long)]
     json_file: Option<PathBuf>,
@@ -237,7 +240,7 @@ impl BacklogArgs {
             binding_key: None,
             queue_argument: self.queue_argument.clone(),
             exchange_argument: Vec::new(),
-            consumer_argument: Vec::new(),
+            consumer_argument: self.consumer_argument.clone(),
             stalled_consumers: 0,
             stalled_queue_argument: Vec::new(),
         }

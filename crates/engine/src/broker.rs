@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hashbrown::HashMap;
 
 use crate::clock::{Clock, ManualClock};
+use crate::delay::{HiddenQueues, exchange_of};
 use crate::journal::Journal;
 use crate::memory::MemoryBudget;
 use crate::names::Name;
@@ -51,10 +52,13 @@ impl Broker {
         let mut problems = Vec::new();
         let last_id = restored.queues.iter().map(|queue| queue.id.0).fold(restored.last_queue_id, u64::max);
         broker.queue_ids.store(last_id, Ordering::Relaxed);
+        let hidden = HiddenQueues::among(restored);
         for exchange in &restored.exchanges {
-            problems.extend(broker.ensure_vhost(&exchange.vhost).restore_exchange(exchange).err());
+            let vhost = broker.ensure_vhost(&exchange.vhost);
+            problems.extend(vhost.restore_exchange(exchange, hidden.get(exchange)).err());
         }
-        for queue in &restored.queues {
+        hidden.remove_orphans(restored, &*broker.services.journal);
+        for queue in restored.queues.iter().filter(|queue| exchange_of(&queue.name).is_none()) {
             problems.extend(broker.ensure_vhost(&queue.vhost).restore_queue(queue).err());
         }
         for binding in &restored.bindings {
@@ -72,7 +76,7 @@ impl Broker {
             users: Registry::default(),
             queue_ids: Arc::default(),
         };
-        broker.add_vhost(DEFAULT_VHOST);
+        broker.ensure_vhost(DEFAULT_VHOST).tell_events();
         broker.add_user(guest());
         broker
     }
@@ -121,6 +125,7 @@ fn guest() -> User {
         password: "guest".to_owned(),
         tags: vec!["administrator".to_owned()],
         loopback_only: true,
+        topic_permissions: HashMap::default(),
         permissions: HashMap::from_iter([(Name::from(DEFAULT_VHOST), Permissions::all())]),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::journal::Waiter;
 use crate::outlet::{Outlet, Parked, Pick, Planned};
-use crate::queue::{EnqueueScratch, Load, Queue};
+use crate::queue::{Dying, EnqueueScratch, Load, Queue};
 
 /// Written under locks, carried out by [`Effects::carry_out`]. Reused batch after batch.
 #[derive(Default)]
@@ -13,8 +13,12 @@ pub struct Effects {
     pub(crate) wakes: Vec<Arc<dyn Outlet>>,
     /// Consumers that could not take more.
     pub(crate) parked: Vec<(Arc<dyn Outlet>, Parked)>,
-    /// Auto-delete queues that lost their last consumer.
+    /// Messages that queues gave up, to be dead-lettered in this order.
+    pub(crate) dying: Vec<Dying>,
+    /// Auto-delete queues that lost their last consumer, and queues that nobody has used for their time.
     pub(crate) deletions: Vec<Arc<Queue>>,
+    /// Queues with a single active consumer that lost it.
+    pub(crate) promotions: Vec<Arc<Queue>>,
     /// Pages of messages that queues need.
     pub(crate) loads: Vec<Load>,
     /// Those who waited for a page.
@@ -28,7 +32,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Deletes queues, parks those who wait, asks for pages and wakes those who have something to do, each once. Call it without
+    /// Deletes queues, parks those who wait, publishes dead letters, asks for pages and wakes those who have something to do, each once. Call it without
     /// locks.
     pub fn carry_out(&mut self) {
         loop {
@@ -36,9 +40,15 @@ impl Effects {
                 if let Some(vhost) = queue.home.upgrade() {
                     vhost.auto_delete(&queue, self);
                 }
+            } else if let Some(queue) = self.promotions.pop() {
+                queue.promote(self);
             } else if let Some((outlet, parked)) = self.parked.pop() {
                 if !outlet.park(&parked) {
                     parked.queue.resume(parked.key, self);
+                }
+            } else if !self.dying.is_empty() {
+                for dying in std::mem::take(&mut self.dying) {
+                    dying.carry_out(self);
                 }
             } else {
                 break;

@@ -3,8 +3,10 @@
 use leveret_codec::reply_code::ReplyCode;
 use thiserror::Error;
 
+use crate::exchange::error::ExchangeError;
 use crate::names::Name;
 use crate::queue::arguments::ArgumentError;
+use crate::stream::StreamRefused;
 
 /// A refusal. Its display is the text after `CODE_NAME - ` in a channel.close or connection.close.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -27,6 +29,16 @@ pub enum Error {
     QueueLocked { queue: Name, vhost: Name },
     #[error("queue '{queue}' in vhost '{vhost}' in exclusive use")]
     ExclusiveUse { queue: Name, vhost: Name },
+    #[error(
+        "cannot obtain access to locked queue '{queue}' in vhost '{vhost}'. basic.get operations are not supported by \
+         quorum queues with single active consumer"
+    )]
+    GetFromSingleActive { queue: Name, vhost: Name },
+    #[error(
+        "cannot delete queue '{queue}' in vhost '{vhost}'. queue.delete operations with {flag} flag set are not \
+         supported by quorum queues"
+    )]
+    ConditionalDelete { queue: Name, vhost: Name, flag: &'static str },
     #[error("{kind} name '{name}' contains reserved prefix 'amq.*'")]
     ReservedName { kind: &'static str, name: String },
     #[error("operation not permitted on the default exchange")]
@@ -37,6 +49,10 @@ pub enum Error {
     SystemExchange { exchange: String, vhost: Name },
     #[error("cannot publish to internal exchange '{exchange}' in vhost '{vhost}'")]
     InternalExchange { exchange: Name, vhost: Name },
+    #[error("Invalid argument, 'x-delayed-type' must be an existing exchange type")]
+    NoDelayedType,
+    #[error("Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'")]
+    DelayedByItself,
     #[error("unknown exchange type '{0}'")]
     UnknownExchangeType(String),
     #[error("{verb} access to {resource} refused for user '{user}'")]
@@ -49,6 +65,10 @@ pub enum Error {
     BadCarbonCopy { header: &'static str, type_name: &'static str },
     #[error(transparent)]
     Argument(#[from] ArgumentError),
+    #[error(transparent)]
+    Stream(#[from] StreamRefused),
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
 }
 
 impl Error {
@@ -56,8 +76,10 @@ impl Error {
     #[must_use]
     pub fn reply_code(&self) -> ReplyCode {
         match self {
+            Self::Stream(refused) => refused.reply_code(),
             Self::NoQueue { .. } | Self::NoExchange { .. } => ReplyCode::NotFound,
-            Self::QueueLocked { .. } => ReplyCode::ResourceLocked,
+            Self::QueueLocked { .. } | Self::GetFromSingleActive { .. } => ReplyCode::ResourceLocked,
+            Self::ConditionalDelete { .. } => ReplyCode::NotImplemented,
             Self::ExclusiveUse { .. }
             | Self::ReservedName { .. }
             | Self::DefaultExchange
@@ -69,10 +91,13 @@ impl Error {
             | Self::QueueNotEmpty { .. }
             | Self::ExchangeInUse { .. }
             | Self::UnknownExchangeType(_)
+            | Self::NoDelayedType
+            | Self::DelayedByItself
             | Self::InvalidExpiration { .. }
             | Self::UserIdMismatch { .. }
             | Self::BadCarbonCopy { .. }
-            | Self::Argument(_) => ReplyCode::PreconditionFailed,
+            | Self::Argument(_)
+            | Self::Exchange(_) => ReplyCode::PreconditionFailed,
         }
     }
 }

@@ -45,6 +45,8 @@ pub enum Record<'a> {
     Delivered { queue: QueueId, last: u64 },
     /// Messages came back to a queue: position, and how often it was delivered in all.
     Returned { queue: QueueId, counts: &'a [(u64, u32)] },
+    /// The messages of a stream between two positions are one segment: they will go together. Written once all of them are.
+    StreamSegment { queue: QueueId, segment: StreamSegment },
     /// A durable queue came into being.
     QueueDeclared { vhost: &'a str, name: &'a str, id: QueueId, auto_delete: bool, arguments: &'a FieldTable },
     /// A queue and all its messages are gone.
@@ -64,6 +66,21 @@ pub enum Record<'a> {
     Bound { vhost: &'a str, binding: BindingRecord<'a> },
     /// A binding between two durable ends is gone.
     Unbound { vhost: &'a str, binding: BindingRecord<'a> },
+}
+
+/// Neighbours in a stream that go together when they are too old or too much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamSegment {
+    /// Position of the first message.
+    pub first_seq: u64,
+    /// Position of the last.
+    pub last_seq: u64,
+    /// Bytes of their bodies.
+    pub body_bytes: u64,
+    /// Bytes that they count for when the stream's size is judged.
+    pub size_bytes: u64,
+    /// When the last came: milliseconds since 1970.
+    pub last_ms: u64,
 }
 
 /// A binding in a record.

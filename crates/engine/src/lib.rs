@@ -7,6 +7,7 @@
 //! [`queue::Queue::settle`], requeues by [`queue::Queue::requeue`]. What has to survive goes to the [`journal::Journal`] on the
 //! way. When waiting messages have used up the [`memory::MemoryBudget`], queues keep their first ones in memory, leave the
 //! rest to the journal, and ask for them page by page as they are wanted.
+//! Streams ([`stream`]) keep what was read: they only append, and each consumer reads at its own place.
 //!
 //! Invariants
 //! - Lock order: a vhost's topology, then one queue, then an outlet, then the journal. Never two queues at once: what
@@ -20,21 +21,27 @@
 
 pub mod broker;
 pub mod clock;
+pub mod delay;
 pub mod effects;
 pub mod error;
+pub mod events;
 pub mod exchange;
 pub mod journal;
 pub mod limits;
 pub mod memory;
 pub mod message;
 pub mod names;
+pub mod notices;
 pub mod outlet;
 pub mod permission;
+pub mod policy;
 pub mod publish;
 pub mod queue;
 pub mod registry;
 pub mod restore;
 pub mod services;
+pub mod stream;
 pub mod timers;
+pub mod trace;
 pub mod user;
 pub mod vhost;

@@ -10,6 +10,21 @@ pub const SHARED_BODY_BYTES_MIN: usize = 4096;
 /// Messages for one queue that are copied together, so that the last of them keeps no more than this in memory.
 pub const COPIED_TOGETHER_BYTES_MAX: usize = 32 * 1024;
 
+/// Most holds of its lock that a queue takes when it is due, before others get their turn.
+pub const HOLDS_A_TIMER_MAX: usize = 16;
+
+/// A queue that is due while the journal is full tries again after so long.
+pub const JOURNAL_FULL_RETRY_MS: u64 = 10;
+
+/// A dead letter that no queue has taken is tried again after so long.
+pub const DEAD_LETTER_RETRY_MS: u64 = 1000;
+
+/// Most dead letters of a queue that are tried at once.
+pub const DEAD_LETTERS_TRIED_MAX: usize = 32;
+
+/// How long a returned message waits for the first time where a queue delays them without saying for how long.
+pub const RETRY_MIN_MS: u64 = 1000;
+
 /// Most timers that are due at once and let work before others get their turn.
 pub const TIMERS_A_HOLD_MAX: usize = 64;
 
@@ -42,3 +57,33 @@ pub const LITTLE_PART: u64 = 64;
 
 /// ...and such queues may go beyond the budget by one of so many parts of it.
 pub const BEYOND_PART: u64 = 4;
+
+/// A segment of a stream is finished at this size, unless the stream's arguments say another (behaviour: RabbitMQ's default).
+pub const STREAM_SEGMENT_BYTES: u64 = 500_000_000;
+
+/// What a message of a stream counts for beside its names, properties and body.
+pub const STREAM_MESSAGE_BYTES: u64 = 40;
+
+/// A stream that can be read back keeps at most so many of its newest messages in memory, for consumers that are close...
+pub const STREAM_RECENT_MESSAGES_MAX: usize = 4096;
+
+/// ...of at most so many bytes.
+pub const STREAM_RECENT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A consumer of a stream reads at most this many bytes at once, or one message. It may hold two such pages.
+pub const STREAM_PAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// How deep the terms of a JMS selector may be nested.
+pub const SELECTOR_DEPTH_MAX: usize = 128;
+
+/// Delayed messages that are due are read together, if no more others than this lie between two of them.
+pub const DELAY_GAP_MAX: u64 = 16;
+
+/// Most batches of [`MESSAGES_A_HOLD_MAX`] delayed messages that go out when a page was read: all of it, and some...
+pub const DELAY_BATCHES_A_PAGE_MAX: usize = 32;
+
+/// ...and when the timer is due.
+pub const DELAY_BATCHES_A_TIMER_MAX: usize = 4;
+
+/// Most delayed messages that are looked at during one hold of the lock by those who administer.
+pub const DELAYS_LISTED_A_HOLD_MAX: usize = 4096;

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use leveret_codec::properties::PropertiesRef;
 
 use crate::journal::Blob;
 use crate::limits::SHARED_BODY_BYTES_MIN;
+
+/// A time that never comes, and a life without end.
+pub const NEVER_MS: u64 = u64::MAX;
 
 /// The four parts of a message, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +26,78 @@ pub struct Parts<'a> {
     pub shared_body: Option<&'a Bytes>,
     /// The body, when it is not in memory.
     pub blob: Option<&'a Blob>,
+    /// What the broker knows of its headers.
+    pub marks: Marks,
+}
+
+/// What is known of a message's headers, and cannot be seen by them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(u32);
+
+impl Marks {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// The broker wrote the x-death header: what a client puts there means nothing.
+    pub const DEAD_LETTERED: Self = Self(1 << 31);
+    /// There is a BCC header, which nobody may see: dead letters go by its keys.
+    pub const BLIND_COPIES: Self = Self(1 << 30);
+    /// The bits of a length that are marks. No frame is so long that its length needs them.
+    const BITS: u32 = Self::DEAD_LETTERED.0 | Self::BLIND_COPIES.0;
+
+    /// Takes a length apart that has marks in its highest bits.
+    #[must_use]
+    pub const fn split(len: u32) -> (u32, Self) {
+        (len & !Self::BITS, Self(len & Self::BITS))
+    }
+
+    /// Puts the marks into a length.
+    #[must_use]
+    pub fn join(self, len: usize) -> u32 {
+        u32::try_from(len).unwrap_or(u32::MAX) & !Self::BITS | self.0
+    }
+
+    /// Whether this mark is there.
+    #[must_use]
+    pub const fn has(self, mark: Self) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// These and another one.
+    #[must_use]
+    pub const fn with(self, mark: Self) -> Self {
+        Self(self.0 | mark.0)
+    }
 }
 
 impl Parts<'_> {
+    /// Those of a message of which there is nothing.
+    pub const EMPTY: Parts<'static> = Parts {
+        exchange: &[],
+        routing_key: &[],
+        properties: &[],
+        body: &[],
+        shared_body: None,
+        blob: None,
+        marks: Marks::NONE,
+    };
+
     /// Bytes of the body, wherever it is.
     #[must_use]
     pub fn body_len(&self) -> u64 {
         self.blob.map_or(self.body.len() as u64, |blob| blob.len())
+    }
+
+    /// How long the message may live by its own property expiration; [`NEVER_MS`] when it does not say.
+    #[must_use]
+    pub fn expiration_ms(&self) -> u64 {
+        let text = PropertiesRef::from_checked(self.properties).expiration();
+        text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).unwrap_or(NEVER_MS)
     }
 }
 
@@ -58,7 +127,8 @@ enum LargeBody {
     Blob(Blob),
 }
 
-/// Length of the header: exchange's length, routing key's length (a byte each), properties' length (u32, little endian).
+/// Length of the header: exchange's length, routing key's length (a byte each), properties' length with [`Marks`] (u32, little
+/// endian).
 const HEADER_BYTES: usize = 6;
 
 impl Message {
@@ -84,16 +154,18 @@ impl Message {
 
     /// A message that is a part of something larger in memory, which stays there as long as the message does. Laid out as
     /// [`Message::copy_of`] does it: length of the exchange's name and of the routing key (u8), of the properties (u32, little
-    /// endian), then exchange, routing key, properties and body. `None` when it is not.
+    /// endian, with [`Marks`]), then exchange, routing key, properties and body. `None` when it is not.
     #[must_use]
     pub fn part_of(whole: Bytes) -> Option<Self> {
         let (&[exchange, routing_key, p0, p1, p2, p3], rest) = whole.split_first_chunk::<HEADER_BYTES>()?;
         let names_len = usize::from(exchange) + usize::from(routing_key);
-        let head_len = names_len.checked_add(u32::from_le_bytes([p0, p1, p2, p3]) as usize)?;
+        let (properties_len, _) = Marks::split(u32::from_le_bytes([p0, p1, p2, p3]));
+        let head_len = names_len.checked_add(properties_len as usize)?;
         (head_len <= rest.len()).then_some(Self(Repr::Part(whole)))
     }
 
     /// The parts of the message.
+    #[inline(always)]
     #[must_use]
     pub fn parts(&self) -> Parts<'_> {
         match &self.0 {
@@ -106,9 +178,16 @@ impl Message {
     }
 
     /// Bytes of the body, wherever it is.
+    #[inline]
     #[must_use]
     pub fn body_len(&self) -> u64 {
-        self.parts().body_len()
+        match &self.0 {
+            Repr::Small(whole) | Repr::Part(whole) => whole.len().saturating_sub(head_len(whole)) as u64,
+            Repr::Large(large) => match &large.body {
+                LargeBody::Shared(body) => body.len() as u64,
+                LargeBody::Blob(blob) => blob.len(),
+            },
+        }
     }
 
     /// Whether it is a part of something larger in memory.
@@ -160,7 +239,7 @@ fn write_whole(out: &mut Vec<u8>, parts: &Parts<'_>) {
 fn write_head(out: &mut Vec<u8>, parts: &Parts<'_>) {
     // Names come out of short strings, so that their lengths fit; a frame's payload fits 32 bits.
     let byte = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap_or(u8::MAX);
-    let [p0, p1, p2, p3] = u32::try_from(parts.properties.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let [p0, p1, p2, p3] = parts.marks.join(parts.properties.len()).to_le_bytes();
     for piece in [
         &[byte(parts.exchange), byte(parts.routing_key), p0, p1, p2, p3],
         parts.exchange,
@@ -171,15 +250,27 @@ fn write_head(out: &mut Vec<u8>, parts: &Parts<'_>) {
     }
 }
 
+/// Bytes of header, names and properties.
+#[inline]
+fn head_len(whole: &[u8]) -> usize {
+    let Some(&[exchange, routing_key, p0, p1, p2, p3]) = whole.first_chunk::<HEADER_BYTES>() else {
+        return whole.len();
+    };
+    let (properties_len, _) = Marks::split(u32::from_le_bytes([p0, p1, p2, p3]));
+    HEADER_BYTES + usize::from(exchange) + usize::from(routing_key) + properties_len as usize
+}
+
 /// The parts of a head; what follows it is the body.
+#[inline(always)]
 fn split(head: &[u8]) -> Parts<'_> {
     let Some((&[exchange, routing_key, p0, p1, p2, p3], rest)) = head.split_first_chunk::<HEADER_BYTES>() else {
-        return Parts { exchange: &[], routing_key: &[], properties: &[], body: &[], shared_body: None, blob: None };
+        return Parts::EMPTY;
     };
     let (exchange, rest) = cut(rest, usize::from(exchange));
     let (routing_key, rest) = cut(rest, usize::from(routing_key));
-    let (properties, body) = cut(rest, u32::from_le_bytes([p0, p1, p2, p3]) as usize);
-    Parts { exchange, routing_key, properties, body, shared_body: None, blob: None }
+    let (properties_len, marks) = Marks::split(u32::from_le_bytes([p0, p1, p2, p3]));
+    let (properties, body) = cut(rest, properties_len as usize);
+    Parts { exchange, routing_key, properties, body, shared_body: None, blob: None, marks }
 }
 
 fn cut(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
@@ -219,14 +310,26 @@ impl<'a> Incoming<'a> {
     }
 
     /// The parts of the message.
+    #[inline(always)]
     #[must_use]
     pub fn parts(&self) -> Parts<'_> {
         match (&self.source, &self.kept) {
             (Source::Borrowed { exchange, routing_key, properties, body, shared }, _) => {
-                Parts { exchange, routing_key, properties, body, shared_body: shared.as_ref(), blob: None }
+                let shared_body = shared.as_ref();
+                Parts { exchange, routing_key, properties, body, shared_body, blob: None, marks: Marks::NONE }
             }
             (Source::Kept, Some(message)) => message.parts(),
             (Source::Kept, None) => split(&[]),
+        }
+    }
+
+    /// Bytes of the body, wherever it is.
+    #[inline]
+    pub(crate) fn body_len(&self) -> u64 {
+        match (&self.source, &self.kept) {
+            (Source::Borrowed { body, .. }, _) => body.len() as u64,
+            (Source::Kept, Some(message)) => message.body_len(),
+            (Source::Kept, None) => 0,
         }
     }
 
@@ -270,7 +373,8 @@ mod tests {
     use super::*;
 
     fn parts<'a>(body: &'a [u8], shared: Option<&'a Bytes>) -> Parts<'a> {
-        Parts { exchange: b"logs", routing_key: b"a.b", properties: &[0, 0], body, shared_body: shared, blob: None }
+        let properties = &[0, 0];
+        Parts { exchange: b"logs", routing_key: b"a.b", properties, body, shared_body: shared, ..Parts::EMPTY }
     }
 
     #[test]
@@ -282,6 +386,23 @@ mod tests {
             (&b"logs"[..], &b"a.b"[..], &[0, 0][..], &b"hello"[..])
         );
         assert!(got.shared_body.is_none());
+    }
+
+    #[test]
+    fn marks_are_kept_in_all_forms() {
+        let marks = Marks::DEAD_LETTERED.with(Marks::BLIND_COPIES);
+        assert!(!Marks::DEAD_LETTERED.has(Marks::BLIND_COPIES) && marks.has(Marks::BLIND_COPIES));
+        let large = vec![7; SHARED_BODY_BYTES_MIN];
+        for body in [&b"hello"[..], &large] {
+            let message = Message::copy_of(&Parts { marks, ..parts(body, None) });
+            let got = message.parts();
+            assert_eq!((got.marks, got.properties, got.body), (marks, &[0, 0][..], body));
+            assert_eq!(message.alone().parts().marks, marks);
+        }
+        let mut whole = Vec::new();
+        write_whole(&mut whole, &Parts { marks, ..parts(b"x", None) });
+        let part = Message::part_of(whole.into()).unwrap();
+        assert_eq!((part.parts().marks, part.alone().parts().marks), (marks, marks));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::message::{Message, Parts};
+use crate::message::{Message, NEVER_MS, Parts};
 use crate::names::{ConsumerKey, Name};
 use crate::publish::Publication;
 use crate::queue::{Consumers, Entry, Queue, Stored};
@@ -74,6 +74,8 @@ pub(crate) enum Messages<'b, 'm> {
     Incoming { items: &'b mut [Publication<'m>], picks: &'b [Pick] },
     /// From the ready list.
     Ready(&'b [Planned]),
+    /// From a stream, for one consumer: positions and messages.
+    Stream { to: Delivering<'b>, messages: &'b [(u64, Message)] },
 }
 
 /// A message of a publisher's batch on its way to a consumer.
@@ -86,6 +88,7 @@ pub(crate) struct Pick {
     /// Position in the queue.
     pub(crate) seq: u64,
     pub(crate) stored: Stored,
+    pub(crate) expires_ms: u64,
 }
 
 /// A message of the ready list on its way to a consumer.
@@ -107,6 +110,8 @@ pub struct Delivery<'a, 'm> {
     pub deliveries: u32,
     /// Whether the journal has it.
     pub stored: Stored,
+    /// When it expires, should it come back: milliseconds since 1970; [`crate::message::NEVER_MS`] for never.
+    pub expires_ms: u64,
     source: Source<'a, 'm>,
 }
 
@@ -114,16 +119,25 @@ pub struct Delivery<'a, 'm> {
 enum Source<'a, 'm> {
     Incoming(&'a mut Publication<'m>),
     Kept(&'a Message),
+    Stream(&'a Message),
 }
 
 impl Delivery<'_, '_> {
     /// The message's parts, for encoding.
+    #[inline(always)]
     #[must_use]
     pub fn parts(&self) -> Parts<'_> {
         match &self.source {
             Source::Incoming(item) => item.message.parts(),
-            Source::Kept(message) => message.parts(),
+            Source::Kept(message) | Source::Stream(message) => message.parts(),
         }
+    }
+
+    /// Where the message lies in the stream that it comes from: it says so in header `x-stream-offset`, and it stays there, so
+    /// that it need not be kept until it is acknowledged.
+    #[must_use]
+    pub fn stream_offset(&self) -> Option<u64> {
+        matches!(self.source, Source::Stream(_)).then(|| self.seq.saturating_sub(1))
     }
 
     /// Whether others may keep the message too.
@@ -131,7 +145,7 @@ impl Delivery<'_, '_> {
     pub fn is_shared(&self) -> bool {
         match &self.source {
             Source::Incoming(item) => !item.is_sole(),
-            Source::Kept(message) => message.is_shared(),
+            Source::Kept(message) | Source::Stream(message) => message.is_shared(),
         }
     }
 
@@ -139,7 +153,7 @@ impl Delivery<'_, '_> {
     pub fn keep(self) -> Message {
         match self.source {
             Source::Incoming(item) => item.keep(),
-            Source::Kept(message) => message.alone(),
+            Source::Kept(message) | Source::Stream(message) => message.alone(),
         }
     }
 }
@@ -150,6 +164,7 @@ impl Messages<'_, '_> {
         match self {
             Self::Incoming { picks, .. } => picks.first().map(|pick| pick.slot),
             Self::Ready(planned) => planned.first().map(|planned| planned.slot),
+            Self::Stream { to, .. } => Some(to.key.slot),
         }
     }
 }
@@ -161,6 +176,12 @@ impl<'b> DeliveryBatch<'b, '_> {
         self.queue
     }
 
+    /// Whether the messages lie in a stream: see [`Delivery::stream_offset`].
+    #[must_use]
+    pub fn is_of_stream(&self) -> bool {
+        matches!(self.messages, Messages::Stream { .. })
+    }
+
     /// Calls `each` with every delivery, in order.
     pub fn for_each(self, mut each: impl FnMut(Delivery<'_, '_>)) {
         match self.messages {
@@ -168,8 +189,9 @@ impl<'b> DeliveryBatch<'b, '_> {
                 for pick in picks {
                     let to = self.consumers.delivering(pick.slot);
                     if let (Some(to), Some(item)) = (to, items.get_mut(pick.item as usize)) {
-                        let stored = pick.stored;
-                        each(Delivery { to, seq: pick.seq, deliveries: 0, stored, source: Source::Incoming(item) });
+                        let Pick { seq, stored, expires_ms, .. } = *pick;
+                        let source = Source::Incoming(item);
+                        each(Delivery { to, seq, deliveries: 0, stored, expires_ms, source });
                     }
                 }
             }
@@ -177,9 +199,15 @@ impl<'b> DeliveryBatch<'b, '_> {
                 for Planned { slot, entry } in planned {
                     if let Some(to) = self.consumers.delivering(*slot) {
                         let source = Source::Kept(&entry.message);
-                        let (deliveries, stored) = (entry.deliveries, entry.stored);
-                        each(Delivery { to, seq: entry.seq, deliveries, stored, source });
+                        let Entry { seq, deliveries, stored, expires_ms, .. } = *entry;
+                        each(Delivery { to, seq, deliveries, stored, expires_ms, source });
                     }
+                }
+            }
+            Messages::Stream { to, messages } => {
+                for (seq, message) in messages {
+                    let (stored, expires_ms, source) = (Stored::No, NEVER_MS, Source::Stream(message));
+                    each(Delivery { to, seq: *seq, deliveries: 0, stored, expires_ms, source });
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Permissions: three patterns over resource names for each user and vhost (RabbitMQ, access control).
 
-use regex::Regex;
+use fancy_regex::Regex;
 
 use crate::error::Error;
+use crate::exchange::{Exchange, ExchangeKind};
 use crate::names::Name;
 use crate::user::User;
 use crate::vhost::Vhost;
@@ -45,6 +46,13 @@ pub struct Permissions {
     read: Pattern,
 }
 
+/// The patterns of one user for routing keys of one topic exchange. Without them its keys are not looked at.
+#[derive(Clone, Debug)]
+pub struct TopicPermissions {
+    write: Pattern,
+    read: Pattern,
+}
+
 #[derive(Clone, Debug)]
 enum Pattern {
     /// `.*`
@@ -55,7 +63,7 @@ enum Pattern {
 }
 
 impl Pattern {
-    fn new(pattern: &str) -> Result<Self, regex::Error> {
+    fn new(pattern: &str) -> Result<Self, fancy_regex::Error> {
         Ok(match pattern {
             ".*" => Self::All,
             "" | "^$" => Self::Nothing,
@@ -67,7 +75,8 @@ impl Pattern {
         match self {
             Self::All => true,
             Self::Nothing => false,
-            Self::Regex(regex) => regex.is_match(name),
+            // A pattern that takes too long to match does not.
+            Self::Regex(regex) => regex.is_match(name).unwrap_or_default(),
         }
     }
 }
@@ -83,7 +92,7 @@ impl Permissions {
     ///
     /// # Errors
     /// When a pattern is no regular expression.
-    pub fn new(configure: &str, write: &str, read: &str) -> Result<Self, regex::Error> {
+    pub fn new(configure: &str, write: &str, read: &str) -> Result<Self, fancy_regex::Error> {
         Ok(Self { configure: Pattern::new(configure)?, write: Pattern::new(write)?, read: Pattern::new(read)? })
     }
 
@@ -96,7 +105,46 @@ impl Permissions {
     }
 }
 
+impl TopicPermissions {
+    /// Permissions by patterns for the keys of publishes and of bindings. `{username}` and `{vhost}` in them stand for those.
+    ///
+    /// # Errors
+    /// When a pattern is no regular expression.
+    pub fn new(write: &str, read: &str, user: &str, vhost: &str) -> Result<Self, fancy_regex::Error> {
+        let expanded = |pattern: &str| {
+            let pattern = pattern
+                .replace("{username}", &fancy_regex::escape(user))
+                .replace("{vhost}", &fancy_regex::escape(vhost));
+            // Known to MQTT alone; here it is a text like any other.
+            Pattern::new(&pattern.replace("{client_id}", &fancy_regex::escape("{client_id}")))
+        };
+        Ok(Self { write: expanded(write)?, read: expanded(read)? })
+    }
+}
+
 impl User {
+    /// Whether the user may publish to a topic exchange (write) or bind to it (read) with this key.
+    ///
+    /// # Errors
+    /// [`Error::AccessRefused`]
+    pub fn check_topic(&self, vhost: &Vhost, verb: Verb, exchange: &Exchange, key: &[u8]) -> Result<(), Error> {
+        if self.topic_permissions.is_empty() || exchange.kind != ExchangeKind::Topic {
+            return Ok(());
+        }
+        let place = (Name::clone(&vhost.name), Name::clone(&exchange.name));
+        let Some(permissions) = self.topic_permissions.get(&place) else { return Ok(()) };
+        let pattern = if verb == Verb::Read { &permissions.read } else { &permissions.write };
+        let key = String::from_utf8_lossy(key);
+        if pattern.allows(&key) {
+            return Ok(());
+        }
+        Err(Error::AccessRefused {
+            verb: verb.as_str(),
+            resource: format!("topic '{key}' in exchange '{}' in vhost '{}'", exchange.name, vhost.name),
+            user: Name::clone(&self.name),
+        })
+    }
+
     /// Whether the user may do `verb` to `resource`; the default exchange goes by the name `amq.default`.
     ///
     /// # Errors

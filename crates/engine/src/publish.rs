@@ -23,10 +23,16 @@ pub struct Publication<'m> {
     pub route: u32,
     /// delivery-mode 2.
     pub persistent: bool,
+    /// It says how long it may live, by its property expiration.
+    pub expires: bool,
     /// It goes to one queue at most.
     sole: bool,
     /// A queue refused it: it is full.
     pub rejected: bool,
+    /// Only for consumers that can take it at once: it does not wait in a queue.
+    pub immediate: bool,
+    /// So many queues had none.
+    pub missed: u32,
     /// Where it lies in the journal, if it had to go there.
     pub(crate) body_at: Option<BodyAt>,
 }
@@ -34,7 +40,7 @@ pub struct Publication<'m> {
 impl Publication<'_> {
     /// Bytes it takes in an outlet, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        usize::try_from(self.message.parts().body_len()).unwrap_or(usize::MAX)
+        usize::try_from(self.message.body_len()).unwrap_or(usize::MAX)
     }
 
     /// Bytes it takes in [`copy_together`]; none when it is not copied there.
@@ -102,8 +108,24 @@ impl<'m> PublishBatch<'m> {
     /// Adds a message for the queues of route number `route`.
     #[inline]
     pub fn push(&mut self, message: Incoming<'m>, route: u32, persistent: bool) {
+        self.push_expiring(message, route, persistent, false);
+    }
+
+    /// The same of a message that may have the property expiration.
+    #[inline]
+    pub fn push_expiring(&mut self, message: Incoming<'m>, route: u32, persistent: bool, expires: bool) {
         let sole = self.routes.get(route as usize).is_none_or(|route| route.len() <= 1);
-        self.items.push(Publication { message, route, persistent, sole, rejected: false, body_at: None });
+        self.items.push(Publication {
+            message,
+            route,
+            persistent,
+            expires,
+            sole,
+            rejected: false,
+            immediate: false,
+            missed: 0,
+            body_at: None,
+        });
     }
 
     /// The number of `route` in this batch.

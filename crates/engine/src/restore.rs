@@ -2,6 +2,7 @@
 
 use leveret_codec::table::FieldTable;
 
+use crate::journal::StreamSegment;
 use crate::names::QueueId;
 
 /// Everything that survived.
@@ -50,6 +51,8 @@ pub struct RestoredQueue {
     pub first_seq: u64,
     /// Position of the last message that the queue is known to have had, whether it survived or not.
     pub last_seq: u64,
+    /// The finished segments of a stream that are still there, neighbours in order.
+    pub stream_segments: Vec<StreamSegment>,
 }
 
 /// A binding between durable ends.

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use crate::names::Name;
-use crate::permission::Permissions;
+use crate::permission::{Permissions, TopicPermissions};
 
 /// A user of the broker.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct User {
     pub loopback_only: bool,
     /// By vhost; without an entry the vhost is refused.
     pub permissions: HashMap<Name, Permissions>,
+    /// By vhost and topic exchange; without an entry any key is allowed.
+    pub topic_permissions: HashMap<(Name, Name), TopicPermissions>,
 }
 
 impl User {

@@ -6,6 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{Recorder, TestJournal, consumer};
+use leveret_codec::properties::PropertiesRef;
 use leveret_codec::table::{FieldTable, FieldValue};
 use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
@@ -56,8 +57,8 @@ impl Fixture {
     }
 
     fn bind_queue(&self, source: &str, queue: &str) -> Lsn {
-        let key = BindingKey { source, routing_key: b"", arguments: &FieldTable::default() };
-        self.vhost.bind_queue(&key, queue, CONNECTION).unwrap()
+        let key = BindingKey { source, routing_key: b"", arguments: &FieldTable::default(), user: "guest" };
+        self.vhost.bind_queue(&key, queue, CONNECTION, &mut Effects::default()).unwrap()
     }
 
     fn delete_queue(&mut self, name: &str) -> Lsn {
@@ -68,7 +69,10 @@ impl Fixture {
     /// Position of the last record.
     fn end(&self) -> Lsn {
         // What is asked for is there already, so that the answer waits for what was written last.
-        self.vhost.unbind_exchange(&BindingKey { source: "", routing_key: b"", arguments: &FieldTable::default() }, "")
+        self.vhost.unbind_exchange(
+            &BindingKey { source: "", routing_key: b"", arguments: &FieldTable::default(), user: "guest" },
+            "",
+        )
     }
 
     fn publish(&mut self, queue: &Arc<Queue>, count: u64, persistent: impl Fn(u64) -> bool) -> Lsn {
@@ -224,8 +228,8 @@ fn an_exchange_goes_with_its_bindings() {
     fixture.declare_exchange("auto", true, true);
     let empty = FieldTable::default();
     let bind = |source, destination: &str| {
-        let key = BindingKey { source, routing_key: b"", arguments: &empty };
-        fixture.vhost.bind_exchange(&key, destination).unwrap()
+        let key = BindingKey { source, routing_key: b"", arguments: &empty, user: "guest" };
+        fixture.vhost.bind_exchange(&key, destination, &mut Effects::default()).unwrap()
     };
     bind("auto", "a");
     bind("a", "b");
@@ -239,7 +243,7 @@ fn an_exchange_goes_with_its_bindings() {
     fixture.declare_exchange("auto", true, true);
     bind("auto", "b");
     fixture.journal.take_log();
-    let key = BindingKey { source: "auto", routing_key: b"", arguments: &empty };
+    let key = BindingKey { source: "auto", routing_key: b"", arguments: &empty, user: "guest" };
     let lsn = fixture.vhost.unbind_exchange(&key, "b");
     assert_eq!(fixture.journal.take_log(), ["unbound b from auto", "no exchange auto"]);
     assert_eq!(lsn, fixture.end());
@@ -261,6 +265,7 @@ fn what_a_restart_found_is_there_again() {
         bytes: 0,
         first_seq: 0,
         last_seq: 41,
+        stream_segments: Vec::new(),
     };
     let exchange = |vhost: &str, name: &str, kind: &str| RestoredExchange {
         vhost: vhost.into(),
@@ -303,7 +308,7 @@ fn what_a_restart_found_is_there_again() {
 
     let direct = fixture.vhost.exchange("amq.direct").unwrap();
     assert!(!direct.internal, "predeclared ones are as ever");
-    let routed = fixture.vhost.route(&direct, &[b"k"], || None);
+    let routed = fixture.vhost.route(&direct, &[b"k"], PropertiesRef::from_checked(&[0, 0]));
     let [found] = &*routed.queues else { panic!("one queue by two bindings") };
     assert_eq!((found.id, found.durable, found.settings.max_length), (QueueId(12), true, Some(3)));
     assert_eq!(fixture.vhost.queue("wrong").unwrap().settings.max_length, None);
@@ -324,6 +329,7 @@ fn positions_go_on_where_they_ended() {
             bytes: 0,
             first_seq: 0,
             last_seq: 41,
+            stream_segments: Vec::new(),
         }],
         ..Restored::default()
     };

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use leveret_codec::table::{FieldTable, FieldValue, TableRef};
+use leveret_codec::properties::{Properties, PropertiesRef};
+use leveret_codec::table::{FieldTable, FieldValue};
 use leveret_engine::exchange::ExchangeKind;
-use leveret_engine::exchange::table::{Table, validate_binding};
+use leveret_engine::exchange::table::{NewBinding, Subject, Table, validate_binding};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -35,13 +36,15 @@ struct Pair {
 
 impl Pair {
     fn new(kind: ExchangeKind) -> Self {
-        Self { kind, table: Table::new(kind), model: Vec::new() }
+        Self { kind, table: Table::new(kind, &FieldTable::default()), model: Vec::new() }
     }
 
     /// Binds, or unbinds what is bound.
     fn toggle(&mut self, binding: Binding) {
         let Binding { key, arguments, destination } = &binding;
-        validate_binding(self.kind, arguments).unwrap();
+        let (source, to) = ("e".into(), "q".into());
+        let new = NewBinding { source: &source, key: key.as_bytes(), arguments, destination: &to, queue_type: None };
+        validate_binding(self.kind, &new).unwrap();
         match self.model.iter().position(|bound| *bound == binding) {
             None => {
                 self.table.bind(key.as_bytes(), arguments, *destination);
@@ -56,9 +59,12 @@ impl Pair {
 
     fn assert_same(&self, message: &Message) {
         let mut encoded = Vec::new();
-        message.headers.encode(&mut encoded);
+        let headers = Some(message.headers.clone());
+        Properties { headers, ..Properties::default() }.encode(&mut encoded);
         let mut visited = BTreeSet::new();
-        self.table.visit(message.key.as_bytes(), Some(TableRef::from_raw(&encoded)), &mut |&destination| {
+        let keys = [message.key.as_bytes()];
+        let subject = Subject { properties: PropertiesRef::from_checked(&encoded), ..Subject::by_key(&keys) };
+        self.table.visit(&subject, &mut |&destination| {
             visited.insert(destination);
         });
         let matching = self.model.iter().filter(|binding| matches(self.kind, binding, message));
@@ -87,6 +93,7 @@ fn matches(kind: ExchangeKind, binding: &Binding, message: &Message) -> bool {
         ExchangeKind::Fanout => true,
         ExchangeKind::Topic => topic_matches(&words(&binding.key), &words(&message.key)),
         ExchangeKind::Headers => headers_match(&binding.arguments, &message.headers),
+        other => panic!("{other:?} has no model here"),
     }
 }
 
@@ -255,11 +262,11 @@ fn many_hashes_in_a_pattern_cost_no_more_than_words_times_hashes() {
     let letters: Vec<String> = ('a'..='t').map(String::from).collect();
     let pattern = format!("#.{}.#.end", letters.join(".#."));
     let key = format!("{}.end", letters.join(".").repeat(6).replace("ta", "t.a"));
-    let mut table = Table::new(ExchangeKind::Topic);
+    let mut table = Table::new(ExchangeKind::Topic, &FieldTable::default());
     table.bind(pattern.as_bytes(), &FieldTable::default(), 1);
     for (key, expected) in [(key.clone(), 1), (format!("{key}.not"), 0)] {
         let mut visits = 0;
-        table.visit(key.as_bytes(), None, &mut |_| visits += 1);
+        table.visit(&Subject::by_key(&[key.as_bytes()]), &mut |_| visits += 1);
         assert_eq!(visits, expected, "{key}");
     }
 }

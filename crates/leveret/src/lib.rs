@@ -10,10 +10,16 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use leveret_server::engine::permission::Permissions;
+use leveret_server::engine::effects::Effects;
+use leveret_server::engine::permission::{Permissions, TopicPermissions};
+use leveret_server::engine::policy;
+pub use leveret_server::engine::policy::{ApplyTo, NewPolicy as Policy, PolicyError, PolicyKind};
+pub use leveret_server::engine::queue::arguments::QueueType;
 use leveret_server::engine::user::User;
+use leveret_server::engine::vhost::Vhost;
 pub use leveret_server::{Durability, Error, StoreConfig};
 use leveret_server::{Server, ServerConfig};
 use tokio::runtime::Runtime;
@@ -33,6 +39,8 @@ pub struct BrokerBuilder {
     worker_threads: usize,
     vhosts: Vec<String>,
     users: Vec<NewUser>,
+    topic_permissions: Vec<TopicPermission>,
+    tags: Vec<(String, String)>,
 }
 
 /// A user beside guest, with its permissions in one vhost: patterns over the names of exchanges and queues.
@@ -52,6 +60,21 @@ pub struct NewUser {
     pub read: String,
 }
 
+/// What a user may do with the routing keys of a topic exchange: patterns over them. `{username}` and `{vhost}` stand for those.
+#[derive(Clone, Debug)]
+pub struct TopicPermission {
+    /// The user's name.
+    pub user: String,
+    /// The vhost of the exchange.
+    pub vhost: String,
+    /// The exchange, of type topic.
+    pub exchange: String,
+    /// The keys that it may publish with; a regular expression, searched for anywhere in the key.
+    pub write: String,
+    /// The keys that it may bind with.
+    pub read: String,
+}
+
 /// How long a drop waits for the broker's tasks.
 const DROP_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -65,6 +88,8 @@ impl Broker {
             worker_threads: 2,
             vhosts: Vec::new(),
             users: Vec::new(),
+            topic_permissions: Vec::new(),
+            tags: Vec::new(),
         }
     }
 
@@ -78,6 +103,62 @@ impl Broker {
     #[must_use]
     pub fn amqp_uri(&self) -> String {
         format!("amqp://guest:guest@{}/%2f", self.address())
+    }
+
+    /// Starts or ends the tracing of a vhost: while it is on, what is published there and delivered from there is copied to
+    /// its exchange `amq.rabbitmq.trace`, with routing keys `publish.` and the exchange's name, `deliver.` and the queue's. Says
+    /// whether there is such a vhost.
+    pub fn set_tracing(&self, vhost: &str, on: bool) -> bool {
+        let vhost = self.server.broker().vhost(vhost);
+        vhost.inspect(|vhost| vhost.set_tracing(on)).is_some()
+    }
+}
+
+impl Broker {
+    /// Sets a policy of a vhost, in place of one of the same kind and name. It acts at once.
+    ///
+    /// ```
+    /// use leveret::{Broker, Policy, PolicyKind};
+    ///
+    /// let broker = Broker::builder().start()?;
+    /// let short = Policy::new("short", "^orders").number("max-length", 1000).text("overflow", "reject-publish");
+    /// broker.set_policy("/", PolicyKind::User, short)?;
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoVhost`], [`Error::Policy`]
+    pub fn set_policy(&self, vhost: &str, kind: PolicyKind, policy: Policy) -> Result<(), Error> {
+        let policy = policy::Policy::new(kind, policy)?;
+        let mut effects = Effects::default();
+        self.vhost(vhost)?.set_policy(kind, policy, &mut effects);
+        effects.carry_out();
+        Ok(())
+    }
+
+    /// Removes a policy of a vhost. Says whether there was one of this name.
+    ///
+    /// # Errors
+    /// [`Error::NoVhost`]
+    pub fn clear_policy(&self, vhost: &str, kind: PolicyKind, name: &str) -> Result<bool, Error> {
+        let mut effects = Effects::default();
+        let is_removed = self.vhost(vhost)?.clear_policy(kind, name, &mut effects);
+        effects.carry_out();
+        Ok(is_removed)
+    }
+
+    /// What queues of a vhost are from now on that do not say it, as far as they can be: durable ones that are neither
+    /// exclusive nor auto-delete.
+    ///
+    /// # Errors
+    /// [`Error::NoVhost`]
+    pub fn set_default_queue_type(&self, vhost: &str, queue_type: QueueType) -> Result<(), Error> {
+        self.vhost(vhost)?.set_default_queue_type(queue_type);
+        Ok(())
+    }
+
+    fn vhost(&self, name: &str) -> Result<Arc<Vhost>, Error> {
+        self.server.broker().vhost(name).ok_or_else(|| Error::NoVhost(name.to_owned()))
     }
 }
 
@@ -134,6 +215,20 @@ impl BrokerBuilder {
         self
     }
 
+    /// Gives a user that was added a tag, such as `impersonator`.
+    #[must_use]
+    pub fn user_tag(mut self, user: impl Into<String>, tag: impl Into<String>) -> Self {
+        self.tags.push((user.into(), tag.into()));
+        self
+    }
+
+    /// Limits the routing keys that a user who was added may use with a topic exchange.
+    #[must_use]
+    pub fn topic_permission(mut self, permission: TopicPermission) -> Self {
+        self.topic_permissions.push(permission);
+        self
+    }
+
     /// Starts the broker; it accepts connections when this returns.
     ///
     /// # Errors
@@ -152,9 +247,26 @@ impl BrokerBuilder {
             server.broker().add_vhost(vhost);
         }
         for user in self.users {
-            server.broker().add_user(user.try_into()?);
+            let mut user = User::try_from(user)?;
+            let tags = self.tags.iter().filter(|(name, _)| **name == *user.name);
+            user.tags.extend(tags.map(|(_, tag)| tag.clone()));
+            let name = user.name.clone();
+            for permission in self.topic_permissions.iter().filter(|permission| *permission.user == *name) {
+                permission.give_to(&mut user)?;
+            }
+            server.broker().add_user(user);
         }
         Ok(Broker { server, runtime: Some(runtime) })
+    }
+}
+
+impl TopicPermission {
+    fn give_to(&self, user: &mut User) -> Result<(), Error> {
+        let permissions = TopicPermissions::new(&self.write, &self.read, &self.user, &self.vhost)
+            .map_err(|error| Error::Pattern { user: self.user.clone(), reason: error.to_string() })?;
+        let place = (self.vhost.as_str().into(), self.exchange.as_str().into());
+        user.topic_permissions.insert(place, permissions);
+        Ok(())
     }
 }
 
@@ -169,6 +281,7 @@ impl TryFrom<NewUser> for User {
             password: user.password,
             tags: Vec::new(),
             loopback_only: false,
+            topic_permissions: Default::default(),
             permissions: [(user.vhost.into(), permissions)].into_iter().collect(),
         })
     }

@@ -2,18 +2,27 @@
 
 use std::sync::Arc;
 
+use leveret_engine::services::Services;
 use leveret_session::alarms::{Alarm, Alarms};
 
 /// Watches the room on the disk.
 pub(crate) struct DiskWatch {
     alarms: Arc<Alarms>,
     is_low: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Who tells of changes.
+    services: Option<Arc<Services>>,
 }
 
 impl DiskWatch {
     /// Raises the alarm among `alarms` while `is_low`, which must not block.
     pub(crate) fn new(alarms: &Arc<Alarms>, is_low: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { alarms: Arc::clone(alarms), is_low: Box::new(is_low) }
+        Self { alarms: Arc::clone(alarms), is_low: Box::new(is_low), services: None }
+    }
+
+    /// Changes are told as events, too.
+    pub(crate) fn telling(mut self, services: &Arc<Services>) -> Self {
+        self.services = Some(Arc::clone(services));
+        self
     }
 
     /// Looks once, and logs a change. Says whether the alarm was raised by it.
@@ -21,6 +30,10 @@ impl DiskWatch {
         let is_low = (self.is_low)();
         if !self.alarms.set(Alarm::Disk, is_low) {
             return false;
+        }
+        if let Some(services) = &self.services {
+            let name = if is_low { "alarm.set" } else { "alarm.cleared" };
+            services.event(name, |fields| fields.text("source", "disk").text("node", services.notices.node()));
         }
         if is_low {
             tracing::warn!(
@@ -38,6 +51,14 @@ impl DiskWatch {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use leveret_codec::table::FieldTable;
+    use leveret_engine::broker::Broker;
+    use leveret_engine::effects::Effects;
+    use leveret_engine::journal::MemoryJournal;
+    use leveret_engine::names::ConnectionId;
+    use leveret_engine::queue::Got;
+    use leveret_engine::vhost::{BindingKey, QueueDeclare};
+
     use super::*;
 
     #[test]
@@ -52,5 +73,37 @@ mod tests {
             assert_eq!(watch.look(), is_low && !before);
             assert_eq!(alarms.reason(), is_low.then_some("low on disk"));
         }
+    }
+
+    #[test]
+    fn changes_are_told_as_events() {
+        let broker = Broker::new(Arc::<MemoryJournal>::default());
+        let (vhost, guest) = (broker.vhost("/").unwrap(), broker.user("guest").unwrap());
+        let (arguments, connection, mut effects) = (FieldTable::default(), ConnectionId(1), Effects::default());
+        let declare = QueueDeclare {
+            name: "ear",
+            durable: false,
+            exclusive: false,
+            auto_delete: false,
+            arguments: &arguments,
+            random: [0; 16],
+        };
+        let ear = vhost.declare_queue(&declare, &guest, connection).unwrap().0;
+        let (source, routing_key, user) = ("amq.rabbitmq.event", &b"alarm.*"[..], "guest");
+        let key = BindingKey { source, routing_key, arguments: &arguments, user };
+        vhost.bind_queue(&key, "ear", connection, &mut effects).unwrap();
+        let low = Arc::new(AtomicBool::new(false));
+        let watched = Arc::clone(&low);
+        let watch = DiskWatch::new(&Arc::default(), move || watched.load(Ordering::Relaxed)).telling(&broker.services);
+        for is_low in [false, true, true, false, false] {
+            low.store(is_low, Ordering::Relaxed);
+            watch.look();
+        }
+        broker.services.notices.publish(&mut effects);
+        let told = std::iter::from_fn(|| match ear.get(true) {
+            Got::Message { entry, .. } => Some(String::from_utf8_lossy(entry.message.parts().routing_key).into_owned()),
+            _ => None,
+        });
+        assert_eq!(told.collect::<Vec<_>>(), ["alarm.set", "alarm.cleared"]);
     }
 }

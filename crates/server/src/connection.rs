@@ -41,6 +41,8 @@ pub(crate) enum Signal {
     GoOn = 1 << 2,
     /// An alarm was raised.
     Alarm = 1 << 3,
+    /// Something was not acknowledged in time.
+    Overdue = 1 << 4,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +89,11 @@ impl Connected {
         self.signals.load(Ordering::SeqCst) & signal as u8 != 0
     }
 
+    /// Whether the reader has nothing to take note of, and all that the client is to read is in the socket.
+    pub(crate) fn was_told_all(&self) -> bool {
+        !self.was_told(Signal::Shutdown) && self.outbox.is_written()
+    }
+
     /// For the reader: waits while `holds`, which ends with what the writer takes, but not after it was told one of `or`.
     pub(crate) async fn wait_while(&self, holds: impl Fn(&Outbox) -> bool, or: &[Signal]) {
         self.wants_drained.store(true, Ordering::SeqCst);
@@ -117,8 +124,11 @@ impl Connected {
         self.beat.lock().heartbeat = Heartbeat::new(interval_s, now_ms, self.wire.sent_bytes(), received);
     }
 
-    /// What the ticker does for each connection.
-    pub(crate) fn tick(&self, now_ms: u64) {
+    /// What the ticker does for each connection. `policies` rises with each change of policies.
+    pub(crate) fn tick(&self, now_ms: u64, policies: u64) {
+        if self.outbox.look_for_overdue(now_ms, policies) {
+            self.tell(Signal::Overdue);
+        }
         let sent = self.wire.sent_bytes();
         let received = self.received_bytes.load(Ordering::Relaxed);
         let mut beating = self.beat.lock();

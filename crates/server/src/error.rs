@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// A reason not to start, with what to do about it.
+/// A reason not to start, or not to do what an embedding program asks for, with what to do about it.
 #[derive(Debug, Error)]
 pub enum Error {
     /// Somebody else listens there.
@@ -50,6 +50,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no vhost of this name.
+    #[error("there is no vhost '{0}'")]
+    NoVhost(String),
+    /// A policy is refused.
+    #[error("policy refused: {0}")]
+    Policy(#[from] leveret_engine::policy::PolicyError),
     /// The runtime could not be started.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),

@@ -18,6 +18,7 @@ mod connection;
 mod error;
 mod listener;
 mod memory;
+mod notices;
 mod reader;
 mod server;
 mod storage;

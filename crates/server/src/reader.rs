@@ -103,7 +103,7 @@ impl Reader {
                 return;
             }
             if too_many_replies(&self.connection.outbox) {
-                self.connection.wait_while(too_many_replies, &[Signal::Gone, Signal::Shutdown]).await;
+                self.connection.wait_while(too_many_replies, &[Signal::Gone, Signal::Shutdown, Signal::Overdue]).await;
             }
             let event = match self.held_up() {
                 Some(hold) => {
@@ -122,6 +122,7 @@ impl Reader {
                 Event::Read(_) | Event::Over | Event::Told(Signal::Gone) => return,
                 Event::Told(Signal::GoOn) => {}
                 Event::Told(Signal::Alarm) => self.machine.note_alarm(),
+                Event::Told(Signal::Overdue) => self.machine.close_overdue(),
                 Event::Told(Signal::Shutdown) => self.machine.force_close(SHUTDOWN),
             }
             self.work_off().await;
@@ -165,7 +166,7 @@ impl Reader {
     /// Comes when what held the connection up may be over.
     fn poll_go_on(&mut self, context: &mut Context<'_>, hold: Hold) -> Poll<Event> {
         if let Poll::Ready(event) =
-            self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::GoOn, Signal::Alarm])
+            self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::GoOn, Signal::Alarm, Signal::Overdue])
         {
             return Poll::Ready(event);
         }
@@ -185,7 +186,9 @@ impl Reader {
 
     /// Comes with bytes. A client that never stops sending must not keep the others from being heard: they come first.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        if let Poll::Ready(event) = self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::Alarm]) {
+        if let Poll::Ready(event) =
+            self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::Alarm, Signal::Overdue])
+        {
             return Poll::Ready(event);
         }
         if self.input.is_empty() {

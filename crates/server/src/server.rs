@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use leveret_engine::broker::Broker;
 use leveret_engine::names::ConnectionId;
+use leveret_session::about::Ends;
 use leveret_session::config::SessionConfig;
 use leveret_session::connection::Connection;
 use leveret_session::direct::Socket;
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,10 +26,19 @@ use crate::reader::Reader;
 use crate::storage::{Opened, Storage};
 use crate::ticker::{Clock, Connections};
 use crate::wire::Wire;
-use crate::{listener, storage, ticker, timers, writer};
+use crate::{listener, notices, storage, ticker, timers, writer};
+
+/// The name of the node, of which there is one.
+const NODE: &str = "rabbit@localhost";
 
 /// How long a stop waits for clients to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
+
+/// ...and how long for those who were told and have nothing else to read.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// How often it is looked who is left.
+const GOODBYE_LOOK: Duration = Duration::from_millis(50);
 
 /// How long accepting pauses when the system is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -71,7 +81,8 @@ impl Server {
         if config.remote_guest {
             broker.allow_remote_guest();
         }
-        let mut sessions = SessionConfig::new("rabbit@localhost", random);
+        broker.services.notices.set_node(NODE);
+        let mut sessions = SessionConfig::new(NODE, random);
         if let Some(bytes) = config.message_bytes_max {
             sessions.message_bytes_max = bytes;
         }
@@ -88,8 +99,11 @@ impl Server {
         let store = storage.as_ref().map(|storage| Arc::clone(&storage.store));
         let disk =
             DiskWatch::new(&shared.sessions.alarms, move || store.as_ref().is_some_and(|store| store.disk_low()));
-        tokio::spawn(ticker::run(Arc::clone(&shared.connections), shared.clock, disk, stop.clone()));
+        let services = Arc::clone(&shared.broker.services);
+        let disk = disk.telling(&services);
+        tokio::spawn(ticker::run(Arc::clone(&shared.connections), services, shared.clock, disk, stop.clone()));
         tokio::spawn(timers::run(Arc::clone(&shared.broker.services), stop.clone()));
+        tokio::spawn(notices::run(Arc::clone(&shared.broker.services), stop.clone()));
         shared.tasks.spawn(accept(socket, Arc::clone(&shared), stop.clone()));
         Ok(Self { address, shared, stop, failed, storage: Mutex::new(storage) })
     }
@@ -119,7 +133,7 @@ impl Server {
             connection.tell(Signal::Shutdown);
         }
         self.shared.tasks.close();
-        if timeout(GOODBYE, self.shared.tasks.wait()).await.is_err() {
+        if !timeout(GOODBYE, self.shared.all_gone()).await.unwrap_or_default() {
             tracing::warn!("some clients did not confirm that their connection is closed");
         }
         let storage = self.storage.lock().take();
@@ -132,6 +146,22 @@ impl Server {
         if let Some(storage) = self.storage.lock().take() {
             storage.close();
         }
+    }
+}
+
+impl Shared {
+    /// Comes when all connections are gone; with a no when those that are left have had time enough to answer.
+    async fn all_gone(&self) -> bool {
+        let mut answer_due = Instant::now() + ANSWER;
+        while timeout(GOODBYE_LOOK, self.tasks.wait()).await.is_err() {
+            let now = Instant::now();
+            if self.connections.all().iter().any(|connection| !connection.was_told_all()) {
+                answer_due = now + ANSWER;
+            } else if now >= answer_due {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -159,7 +189,9 @@ fn connect(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> std::io
     listener::prepare(&stream)?;
     let id = ConnectionId(shared.next_connection.fetch_add(1, Ordering::Relaxed) + 1);
     let is_loopback = peer.ip().to_canonical().is_loopback();
-    let machine = Box::new(Connection::new(&shared.broker, &shared.sessions, id, is_loopback));
+    let ends = Ends { peer, host: stream.local_addr()? };
+    let machine = Connection::new(&shared.broker, &shared.sessions, id, is_loopback).between(ends);
+    let machine = Box::new(machine);
     let (read_half, write_half) = stream.into_split();
     let connection = join(&machine, write_half);
     shared.connections.insert_new(id, Arc::clone(&connection));

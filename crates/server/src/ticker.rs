@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use leveret_engine::names::ConnectionId;
 use leveret_engine::registry::Registry;
+use leveret_engine::services::Services;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +33,13 @@ impl Clock {
 }
 
 /// Ticks until the token is cancelled.
-pub(crate) async fn run(connections: Arc<Connections>, clock: Clock, disk: DiskWatch, stop: CancellationToken) {
+pub(crate) async fn run(
+    connections: Arc<Connections>,
+    services: Arc<Services>,
+    clock: Clock,
+    disk: DiskWatch,
+    stop: CancellationToken,
+) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -41,12 +48,12 @@ pub(crate) async fn run(connections: Arc<Connections>, clock: Clock, disk: DiskW
             _ = ticks.tick() => {}
         }
         let is_raised = disk.look();
-        let now_ms = clock.now_ms();
+        let (now_ms, policies) = (clock.now_ms(), services.policies_changed());
         for connection in connections.all() {
             if is_raised {
                 connection.tell(Signal::Alarm);
             }
-            connection.tick(now_ms);
+            connection.tick(now_ms, policies);
         }
     }
 }

@@ -32,10 +32,12 @@ pub(crate) struct AckOp {
 pub(crate) enum Outcome {
     /// It was worked off.
     Acked,
-    /// It is dropped.
+    /// It is dead-lettered or dropped.
     Rejected,
-    /// It goes back to its place.
+    /// It was rejected or lost, and goes back to its place.
     Requeued,
+    /// Nothing has failed, and it goes back to its place.
+    HandedBack,
 }
 
 /// Deliveries to settle, by queue.
@@ -51,7 +53,22 @@ pub(crate) struct Settlements {
 pub(crate) struct QueueGroup {
     pub(crate) queue: Arc<Queue>,
     pub(crate) settled: Vec<Settled>,
+    /// To be dead-lettered.
+    pub(crate) rejected: Vec<(Option<ConsumerKey>, Entry)>,
     pub(crate) requeued: Vec<(Option<ConsumerKey>, Entry)>,
+    pub(crate) handed_back: Vec<(Option<ConsumerKey>, Entry)>,
+}
+
+impl QueueGroup {
+    fn of(queue: &Arc<Queue>) -> Self {
+        Self {
+            queue: Arc::clone(queue),
+            settled: Vec::new(),
+            rejected: Vec::new(),
+            requeued: Vec::new(),
+            handed_back: Vec::new(),
+        }
+    }
 }
 
 impl Settlements {
@@ -64,7 +81,7 @@ impl Settlements {
         outcome: Outcome,
         (sent, buffer): (&mut SentFrames, &OutBuffer),
     ) {
-        if unacked.consumer.is_some() {
+        if unacked.consumer.is_some() && queue.counts_towards_channel_limit() {
             match self.released.last_mut().filter(|(known, _)| *known == channel) {
                 Some((_, released)) => *released += 1,
                 None => self.released.push((channel, 1)),
@@ -75,18 +92,24 @@ impl Settlements {
             _ => match self.groups.iter().position(|group| group.queue.id == queue.id) {
                 Some(place) => place,
                 None => {
-                    let queue = Arc::clone(queue);
-                    self.groups.push(QueueGroup { queue, settled: Vec::new(), requeued: Vec::new() });
+                    self.groups.push(QueueGroup::of(queue));
                     self.groups.len() - 1
                 }
             },
         };
         let Some(group) = self.groups.get_mut(known) else { return };
-        let Unacked { consumer, seq, deliveries, stored, kept, .. } = unacked;
+        let Unacked { consumer, seq, deliveries, stored, expires_ms, kept, .. } = unacked;
+        // A stream keeps its messages: whatever becomes of a delivery gives credit, and nothing else (behaviour: RabbitMQ).
+        let outcome = if matches!(kept, Kept::Nothing) { Outcome::Acked } else { outcome };
         match outcome {
-            Outcome::Requeued => {
+            Outcome::Requeued | Outcome::HandedBack => {
                 let message = sent.take_out(kept, buffer);
-                group.requeued.push((consumer, Entry { seq, deliveries, stored, message }));
+                let returned = if outcome == Outcome::Requeued { &mut group.requeued } else { &mut group.handed_back };
+                returned.push((consumer, Entry { seq, deliveries, stored, expires_ms, message }));
+            }
+            Outcome::Rejected if queue.has_dead_letters() => {
+                let message = sent.take_out(kept, buffer);
+                group.rejected.push((consumer, Entry { seq, deliveries, stored, expires_ms, message }));
             }
             Outcome::Acked | Outcome::Rejected => {
                 let bytes = kept.body_len();
@@ -100,6 +123,7 @@ impl Settlements {
                 match kept {
                     Kept::Sent(at) => sent.let_go(at),
                     Kept::Own(message) => self.dropped.push(message),
+                    Kept::Nothing => {}
                 }
             }
         }
@@ -155,7 +179,7 @@ impl Connection {
     }
 
     /// Takes all unacknowledged deliveries of a channel, to go back to their queues.
-    pub(crate) fn take_all_unacked(&self, number: u16) -> Settlements {
+    pub(crate) fn take_all_unacked(&self, number: u16, outcome: Outcome) -> Settlements {
         let mut settlements = Settlements::default();
         let mut state = self.outbox.lock();
         let state = &mut *state;
@@ -164,7 +188,7 @@ impl Connection {
             channel.unacked.take_to(u64::MAX, |_, unacked| taken.push(unacked));
             for unacked in taken {
                 channel.release_queue(unacked, |queue, unacked| {
-                    settlements.add(number, queue, unacked, Outcome::Requeued, (&mut state.sent, &state.buffer));
+                    settlements.add(number, queue, unacked, outcome, (&mut state.sent, &state.buffer));
                 });
             }
         }

@@ -1,29 +1,34 @@
 //! basic.qos, consume, cancel, get, recover, and the gathering of acknowledgements.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use leveret_codec::method::{
     BasicCancel, BasicCancelOk, BasicConsume, BasicConsumeOk, BasicGet, BasicGetEmpty, BasicGetOk, BasicQos,
     BasicQosOk, BasicRecoverOk, Method,
 };
 use leveret_codec::reply_code::ReplyCode;
-use leveret_codec::table::{FieldTable, FieldValue};
 use leveret_engine::error::Error;
 use leveret_engine::names::{Name, generated_name};
 use leveret_engine::outlet::Outlet;
 use leveret_engine::permission::{Resource, Verb};
+use leveret_engine::queue::arguments::{ConsumeArguments, QueueType};
 use leveret_engine::queue::{ConsumeRefused, Entry, Got, NewConsumer, Queue};
+use leveret_engine::stream::StreamRefused;
 
+use crate::about::ConsumerFacts;
 use crate::acks::{AckOp, Outcome};
 use crate::batch::Batch;
 use crate::channel::Mode;
 use crate::connection::{Connection, Home};
+use crate::encode::with_delivery_count;
 use crate::error::{Failure, Refused};
 use crate::exchange_methods::arguments;
 use crate::outbox::ConsumerHome;
 use crate::reply_to::{REPLY_TO, is_reply_to};
 use crate::sent::Kept;
 use crate::stall::Stall;
+use crate::stream::stream_spec;
 use crate::unacked::Unacked;
 
 impl Connection {
@@ -81,23 +86,48 @@ impl Connection {
         }
         refuse_address(home, &name).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
-        let priority = priority(&arguments, &queue, ids)?;
+        let queue_type = queue.settings.queue_type;
+        let known = ConsumeArguments::parse(&queue.name, &queue.vhost, queue_type, &arguments);
+        let ConsumeArguments { priority, timeout_ms } = known.map_err(Error::from).refused(ids)?;
         let Some(channel) = self.channels.get(&number) else { return Ok(()) };
+        let spec = stream_spec(&queue, channel, consume.no_ack, &arguments).map_err(Error::from).refused(ids)?;
         let outlet: Arc<dyn Outlet> = Arc::<crate::outlet::ChannelOutlet>::clone(&channel.outlet);
         let new = NewConsumer {
             tag: Name::clone(&tag),
             outlet,
-            channel_limit: Arc::clone(channel.limit()),
+            channel_limit: match queue.counts_towards_channel_limit() {
+                true => Arc::clone(channel.limit()),
+                false => Arc::default(),
+            },
             no_ack: consume.no_ack,
             prefetch: channel.prefetch,
             priority,
             exclusive: consume.exclusive,
         };
-        let key = queue.add_consumer(new).map_err(|refused| consume_refused(refused, &queue)).refused(ids)?;
+        let facts = ConsumerFacts {
+            tag: &tag,
+            queue: &queue,
+            no_ack: consume.no_ack,
+            exclusive: consume.exclusive,
+            prefetch: channel.prefetch,
+            arguments: &arguments,
+        };
+        let key = match spec {
+            Some(spec) => queue.add_reader(new, spec),
+            None => queue.add_consumer(new),
+        };
+        let key = key.map_err(|refused| consume_refused(refused, &queue)).refused(ids)?;
         if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
-            channel.consumers.insert(Name::clone(&tag), ConsumerHome { queue: Arc::clone(&queue), key });
+            let consumer = ConsumerHome { queue: Arc::clone(&queue), key };
+            if !consume.no_ack && channel.watch(&tag, &consumer, timeout_ms) {
+                self.outbox.watches.store(true, Ordering::Relaxed);
+            }
+            channel.consumers.insert(Name::clone(&tag), consumer);
         }
         self.reply(number, consume.nowait, BasicConsumeOk { consumer_tag: &tag });
+        if let Some(owner) = self.outbox.owner() {
+            owner.tell_consumer_created(number, &facts);
+        }
         queue.resume(key, &mut self.effects);
         self.effects.carry_out();
         Ok(())
@@ -125,6 +155,7 @@ impl Connection {
         };
         if let Some(home) = consumer {
             self.forget_reply_consumer(number, cancel.consumer_tag);
+            self.tell_consumer_deleted(number, cancel.consumer_tag, &home);
             home.queue.remove_consumer(home.key, &mut self.effects);
             self.effects.carry_out();
         }
@@ -136,10 +167,20 @@ impl Connection {
         home.user.check(&home.vhost, Verb::Read, Resource::Queue(&name)).refused(ids)?;
         refuse_address(home, &name).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
+        if queue.settings.single_active_consumer && queue.settings.queue_type == QueueType::Quorum {
+            let (queue, vhost) = (Name::clone(&queue.name), Name::clone(&queue.vhost));
+            return Err(Error::GetFromSingleActive { queue, vhost }).refused(ids);
+        }
+        if queue.is_stream() {
+            return Err(Error::from(StreamRefused::get(&queue))).refused(ids);
+        }
         match queue.get(get.no_ack) {
             Got::Empty => self.reply(number, false, BasicGetEmpty),
             Got::Loading => self.stall = Some(Stall::Loading(queue)),
-            Got::Message { entry, left } => self.send_got(number, &queue, &entry, left, get.no_ack),
+            Got::Message { entry, left } => {
+                self.outbox.trace_got(number, &queue, &entry);
+                self.send_got(number, &queue, &entry, left, get.no_ack);
+            }
         }
         Ok(())
     }
@@ -150,12 +191,22 @@ impl Connection {
             let Some(channel) = out.channels.get_mut(&number) else { return };
             let tag = channel.next_tag();
             if !no_ack {
-                let queue = channel.use_queue(queue, 1);
-                let Entry { seq, deliveries, stored, .. } = *entry;
+                let place = channel.use_queue(queue, 1);
+                let Entry { seq, deliveries, stored, expires_ms, .. } = *entry;
                 let kept = Kept::Own(entry.message.alone());
-                channel.unacked.push(tag, Unacked { queue, consumer: None, seq, deliveries, stored, kept });
+                channel
+                    .unacked
+                    .push(tag, Unacked { queue: place, consumer: None, seq, deliveries, stored, expires_ms, kept });
+                if channel.watch_fetched(queue) {
+                    self.outbox.watches.store(true, Ordering::Relaxed);
+                }
             }
-            let parts = entry.message.parts();
+            let mut parts = entry.message.parts();
+            let counted;
+            if entry.deliveries > 0 && queue.counts_deliveries() {
+                counted = with_delivery_count(parts.properties, entry.deliveries);
+                parts.properties = &counted;
+            }
             let got = BasicGetOk {
                 delivery_tag: tag,
                 redelivered: entry.deliveries > 0,
@@ -172,7 +223,7 @@ impl Connection {
         if !requeue {
             return Err(Failure::new(ReplyCode::NotImplemented, "requeue=false", ids));
         }
-        let settlements = self.take_all_unacked(number);
+        let settlements = self.take_all_unacked(number, Outcome::HandedBack);
         self.reply(number, !reply, BasicRecoverOk);
         self.settle(settlements);
         self.effects.carry_out();
@@ -186,11 +237,11 @@ impl Connection {
         method: &Method<'_>,
         batch: &mut Batch<'_>,
     ) -> Result<(), Failure> {
-        let requeued = |requeue| if requeue { Outcome::Requeued } else { Outcome::Rejected };
+        let outcome = |requeue, requeued| if requeue { requeued } else { Outcome::Rejected };
         let (tag, multiple, outcome) = match method {
             Method::BasicAck(ack) => (ack.delivery_tag, ack.multiple, Outcome::Acked),
-            Method::BasicNack(nack) => (nack.delivery_tag, nack.multiple, requeued(nack.requeue)),
-            Method::BasicReject(reject) => (reject.delivery_tag, false, requeued(reject.requeue)),
+            Method::BasicNack(nack) => (nack.delivery_tag, nack.multiple, outcome(nack.requeue, Outcome::HandedBack)),
+            Method::BasicReject(reject) => (reject.delivery_tag, false, outcome(reject.requeue, Outcome::Requeued)),
             _ => return Ok(()),
         };
         let op = AckOp { channel: number, op: batch.next_op(), tag, multiple, outcome, ids: method.ids() };
@@ -217,28 +268,4 @@ fn consume_refused(refused: ConsumeRefused, queue: &Queue) -> Error {
         ConsumeRefused::ExclusiveUse => Error::ExclusiveUse { queue: Name::clone(&queue.name), vhost },
         ConsumeRefused::Deleted => Error::NoQueue { queue: queue.name.to_string(), vhost },
     }
-}
-
-/// Argument x-priority: any integer, 0 when absent.
-fn priority(arguments: &FieldTable, queue: &Queue, ids: (u16, u16)) -> Result<i32, Failure> {
-    let clamp = |value: i64| i32::try_from(value).unwrap_or(if value < 0 { i32::MIN } else { i32::MAX });
-    Ok(match arguments.get(b"x-priority") {
-        None => 0,
-        Some(FieldValue::I8(value)) => (*value).into(),
-        Some(FieldValue::U8(value)) => (*value).into(),
-        Some(FieldValue::I16(value)) => (*value).into(),
-        Some(FieldValue::U16(value)) => (*value).into(),
-        Some(FieldValue::I32(value)) => *value,
-        Some(FieldValue::U32(value)) => clamp((*value).into()),
-        Some(FieldValue::I64(value)) => clamp(*value),
-        Some(other) => {
-            let text = format!(
-                "invalid arg 'x-priority' for queue '{}' in vhost '{}': \"expected integer, got {}\"",
-                queue.name,
-                queue.vhost,
-                other.type_name()
-            );
-            return Err(Failure::new(ReplyCode::PreconditionFailed, text, ids));
-        }
-    })
 }

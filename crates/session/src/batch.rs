@@ -4,7 +4,7 @@ use leveret_codec::method::{BasicReturn, Method};
 use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::journal::Lsn;
 use leveret_engine::message::Incoming;
-use leveret_engine::publish::PublishBatch;
+use leveret_engine::publish::{Publication, PublishBatch};
 
 use crate::acks::{AckOp, Settlements};
 use crate::confirm::Outcome;
@@ -25,6 +25,8 @@ pub(crate) struct Batch<'c> {
     pub(crate) acks: Vec<AckOp>,
     /// Counts publishes and acknowledgements.
     pub(crate) ops: u32,
+    /// One of the publishes is for consumers that can take it at once.
+    pub(crate) has_immediate: bool,
     /// So many publishes may come.
     pub(crate) publishes_max: usize,
 }
@@ -37,6 +39,7 @@ pub(crate) struct PublishMeta {
     /// Number to confirm; 0 without confirms.
     pub(crate) seq: u64,
     pub(crate) mandatory: bool,
+    pub(crate) immediate: bool,
 }
 
 impl<'c> Batch<'c> {
@@ -47,14 +50,32 @@ impl<'c> Batch<'c> {
 
     /// Adds a message for the queues of route number `route`.
     #[inline]
-    pub(crate) fn push(&mut self, meta: PublishMeta, message: Incoming<'c>, route: u32, persistent: bool) {
+    pub(crate) fn push(
+        &mut self,
+        meta: PublishMeta,
+        message: Incoming<'c>,
+        route: u32,
+        (persistent, expires): (bool, bool),
+    ) {
         if self.metas.capacity() == 0 {
             // To grow step by step is dear where messages are small.
             self.metas.reserve(self.publishes_max);
             self.publish.items.reserve(self.publishes_max);
         }
         self.metas.push(meta);
-        self.publish.push(message, route, persistent);
+        self.publish.push_expiring(message, route, persistent, expires);
+        if meta.immediate {
+            self.mark_immediate();
+        }
+    }
+
+    /// The last publish does not wait in a queue.
+    #[cold]
+    fn mark_immediate(&mut self) {
+        self.has_immediate = true;
+        if let Some(item) = self.publish.items.last_mut() {
+            item.immediate = true;
+        }
     }
 
     pub(crate) fn next_op(&mut self) -> u32 {
@@ -103,24 +124,37 @@ impl Connection {
     /// Puts the messages into their queues: returns go out first, confirms last. Returns the position with which all is
     /// durable.
     pub(crate) fn carry_out_publishes(&mut self, batch: &mut Batch<'_>) -> Lsn {
-        self.send_returns(batch);
+        if batch.publish.routes.iter().any(|route| route.is_empty()) {
+            self.send_returns(batch, |meta, _, queues| match queues {
+                0 if meta.mandatory => Some(ReplyCode::NoRoute),
+                0 if meta.immediate => Some(ReplyCode::NoConsumers),
+                _ => None,
+            });
+        }
         let lsn = batch.publish.carry_out(&*self.broker.services.journal, &mut self.effects);
+        if batch.has_immediate {
+            // A queue that refused it is no queue without consumers: that is told by a nack.
+            self.send_returns(batch, |_, item, queues| {
+                (queues > 0 && item.missed as usize == queues).then_some(ReplyCode::NoConsumers)
+            });
+        }
         self.confirm(batch, lsn);
         lsn
     }
 
-    /// Returns the mandatory messages that have no queue.
-    fn send_returns(&mut self, batch: &Batch<'_>) {
-        if batch.publish.routes.iter().all(|route| !route.is_empty()) {
-            return;
-        }
+    /// Returns the messages for which `code` finds a reason, by what was asked for and how many queues there were.
+    fn send_returns(
+        &self,
+        batch: &Batch<'_>,
+        code: impl Fn(&PublishMeta, &Publication<'_>, usize) -> Option<ReplyCode>,
+    ) {
         let frame_max = self.outbox.frame_max();
         self.outbox.update(|state| {
             for (item, meta) in batch.publish.items.iter().zip(&batch.metas) {
-                let unroutable = batch.publish.routes.get(item.route as usize).is_none_or(|route| route.is_empty());
-                if unroutable && meta.mandatory {
+                let queues = batch.publish.routes.get(item.route as usize).map_or(0, |route| route.len());
+                if let Some(code) = code(meta, item, queues) {
                     let parts = item.message.parts();
-                    return_frame(&parts).write_frame(meta.channel, state.buffer.buffer());
+                    return_frame(code, &parts).write_frame(meta.channel, state.buffer.buffer());
                     state.buffer.content(meta.channel, &parts, frame_max);
                 }
             }
@@ -150,8 +184,14 @@ impl Connection {
             if !group.settled.is_empty() {
                 end = end.max(group.queue.settle(&group.settled, &mut self.effects));
             }
+            if !group.rejected.is_empty() {
+                group.queue.reject(group.rejected, &mut self.effects);
+            }
             if !group.requeued.is_empty() {
                 group.queue.requeue(group.requeued, &mut self.effects);
+            }
+            if !group.handed_back.is_empty() {
+                group.queue.hand_back(group.handed_back, &mut self.effects);
             }
         }
         for (channel, released) in settlements.released {
@@ -161,11 +201,11 @@ impl Connection {
     }
 }
 
-/// The basic.return of a message without a queue.
-fn return_frame<'a>(parts: &leveret_engine::message::Parts<'a>) -> Method<'a> {
+/// The basic.return of a message that nobody has taken.
+fn return_frame<'a>(code: ReplyCode, parts: &leveret_engine::message::Parts<'a>) -> Method<'a> {
     Method::from(BasicReturn {
-        reply_code: ReplyCode::NoRoute.code(),
-        reply_text: ReplyCode::NoRoute.name().as_bytes(),
+        reply_code: code.code(),
+        reply_text: code.name().as_bytes(),
         exchange: parts.exchange,
         routing_key: parts.routing_key,
     })

@@ -3,10 +3,12 @@
 use leveret_codec::properties::PropertiesRef;
 use leveret_codec::table::{FieldTable, FieldValue, TableRef};
 use leveret_engine::error::Error;
-use leveret_engine::message::{Message, Parts};
+use leveret_engine::message::{Marks, Message, Parts};
 
 const CC: &str = "CC";
-const BCC: &str = "BCC";
+const BCC_NAME: &str = "BCC";
+/// The header that nobody may see.
+pub(crate) const BCC: &[u8] = BCC_NAME.as_bytes();
 
 /// Routing keys from the headers.
 #[derive(Debug, Default)]
@@ -21,7 +23,7 @@ impl CarbonCopies {
         let Some(headers) = properties.headers() else { return Ok(Self::default()) };
         let mut copies = Self::default();
         copies.add(headers, CC)?;
-        copies.has_blind = copies.add(headers, BCC)?;
+        copies.has_blind = copies.add(headers, BCC_NAME)?;
         Ok(copies)
     }
 
@@ -53,13 +55,18 @@ impl CarbonCopies {
     }
 }
 
+/// The message with a mark that its BCC header is to be left out wherever it is written.
+pub(crate) fn hiding_blind_copies(parts: &Parts<'_>) -> Message {
+    Message::copy_of(&Parts { marks: parts.marks.with(Marks::BLIND_COPIES), ..*parts })
+}
+
 /// The message without its BCC header.
 pub(crate) fn without_blind_copies(parts: &Parts<'_>) -> Message {
     let mut encoded = Vec::new();
     // The headers were read just before, so that they can be decoded.
     if let Ok(mut properties) = PropertiesRef::from_checked(parts.properties).to_owned() {
         if let Some(FieldTable(entries)) = &mut properties.headers {
-            entries.retain(|(key, _)| &**key != BCC.as_bytes());
+            entries.retain(|(key, _)| &**key != BCC);
         }
         properties.encode(&mut encoded);
     }

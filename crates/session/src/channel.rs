@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leveret_engine::message::Parts;
+use leveret_engine::message::{Marks, Parts};
 use leveret_engine::names::Name;
 use leveret_engine::outlet::ChannelLimit;
 
@@ -50,6 +50,7 @@ pub(crate) struct PublishHead {
     pub(crate) exchange: Vec<u8>,
     pub(crate) routing_key: Vec<u8>,
     pub(crate) mandatory: bool,
+    pub(crate) immediate: bool,
 }
 
 impl PublishHead {
@@ -58,7 +59,8 @@ impl PublishHead {
             WholeBody::Memory(body) => (body, Some(body), None),
             WholeBody::Blob(blob) => (&[], None, Some(blob)),
         };
-        Parts { exchange: &self.exchange, routing_key: &self.routing_key, properties, body, shared_body, blob }
+        let (exchange, routing_key) = (&*self.exchange, &*self.routing_key);
+        Parts { exchange, routing_key, properties, body, shared_body, blob, marks: Marks::NONE }
     }
 }
 

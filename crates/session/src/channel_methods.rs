@@ -7,6 +7,7 @@ use leveret_codec::method::{
 use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::journal::Lsn;
 
+use crate::acks::Outcome;
 use crate::batch::Batch;
 use crate::channel::{Assembly, Channel, Mode};
 use crate::connection::{Connection, FrameSpan, Frames, Home, undecodable, unexpected_frame};
@@ -92,6 +93,7 @@ impl Connection {
         let out = OutChannel::new(self.client.consumer_cancel_notify);
         self.outbox.lock().channels.insert(number, out);
         self.channels.insert(number, Channel::new(number, &self.outbox));
+        self.tell_channel_opened(number);
         self.outbox.send_method(number, ChannelOpenOk);
         Ok(())
     }
@@ -227,9 +229,12 @@ impl Connection {
     pub(crate) fn end_channel(&mut self, number: u16) {
         self.end_consumers(number);
         self.undo_transaction(number);
-        let settlements = self.take_all_unacked(number);
+        let settlements = self.take_all_unacked(number, Outcome::Requeued);
         self.outbox.end_channel(number);
         self.settle(settlements);
+        if self.is_open(number) {
+            self.tell_channel_closed(number);
+        }
     }
 
     pub(crate) fn end_consumers(&mut self, number: u16) {
@@ -237,7 +242,8 @@ impl Connection {
             Some(channel) => std::mem::take(&mut channel.consumers),
             None => return,
         };
-        for home in consumers.into_values() {
+        for (tag, home) in consumers {
+            self.tell_consumer_deleted(number, &tag, &home);
             home.queue.remove_consumer(home.key, &mut self.effects);
         }
     }

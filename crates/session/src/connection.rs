@@ -17,6 +17,7 @@ use leveret_engine::names::ConnectionId;
 use leveret_engine::user::User;
 use leveret_engine::vhost::Vhost;
 
+use crate::about::About;
 use crate::batch::Batch;
 use crate::channel::Channel;
 use crate::config::SessionConfig;
@@ -60,6 +61,9 @@ pub struct Connection {
     pub(crate) publishes: bool,
     /// It is not read any more, for an alarm.
     pub(crate) blocked: bool,
+    pub(crate) about: About,
+    /// The vhost was traced when this read began.
+    pub(crate) traced: bool,
     /// A larger body is not held in memory.
     pub(crate) body_in_memory_max: u64,
     /// A larger body is not taken from the read buffer in one go.
@@ -194,6 +198,8 @@ impl Connection {
             published: false,
             publishes: false,
             blocked: false,
+            about: About::new(id),
+            traced: false,
             body_in_memory_max,
             whole_body_max: body_in_memory_max.min(config.message_bytes_max),
         }
@@ -226,6 +232,7 @@ impl Connection {
     pub fn feed(&mut self, input: &mut BytesMut) -> bool {
         self.outbox.cork();
         let more = self.feed_corked(input);
+        self.publish_notices();
         self.outbox.uncork();
         more
     }
@@ -306,6 +313,7 @@ impl Connection {
 
     fn work_off_frames(&mut self, frames: &mut Frames<'_>) {
         let mut batch = Batch::of_frames(frames.spans.len() - frames.next);
+        self.traced = self.home.as_ref().is_some_and(|home| home.vhost.is_traced());
         while let Some(span) = frames.spans.get(frames.next).copied() {
             let at = frames.next;
             frames.next += 1;
@@ -441,6 +449,8 @@ impl Connection {
     /// The socket is gone.
     pub fn disconnected(&mut self) {
         self.clean_up();
+        self.tell_ended();
+        self.publish_notices();
         self.stalled = None;
         self.state = State::Done;
         self.outbox.close();

@@ -7,9 +7,12 @@ use bytes::Bytes;
 use leveret_codec::content::ContentHeader;
 use leveret_codec::frame::{FRAME_END, FrameKind, begin_frame, end_frame, split_frame};
 use leveret_codec::limits::FRAME_OVERHEAD;
+use leveret_codec::properties::{PropertiesEdit, PropertiesRef};
+use leveret_codec::table::{FieldTable, FieldValue, TableRef};
 use leveret_engine::journal::Blob;
-use leveret_engine::message::Parts;
+use leveret_engine::message::{Marks, Parts};
 
+use crate::carbon_copy::BCC;
 use crate::limits::{BLOB_WEIGHT_BYTES, SPLICED_BODY_BYTES_MIN};
 
 /// Bytes of a basic.deliver without its names: class and method, lengths of three names, delivery tag, redelivered.
@@ -17,6 +20,9 @@ const DELIVER_FIXED_BYTES: usize = 4 + 3 + 8 + 1;
 
 /// Bytes of a content header without its properties: class, weight, length of the body.
 const HEADER_FIXED_BYTES: usize = 2 + 2 + 8;
+
+/// Bytes of the header that counts deliveries, and of a table around it.
+const DELIVERY_COUNT_BYTES: usize = 4 + 1 + 16 + 1 + 8;
 
 /// What a delivery says besides its message.
 pub(crate) struct DeliveryHead<'a> {
@@ -180,6 +186,7 @@ impl OutBuffer {
     }
 
     /// Writes a delivery.
+    #[inline(always)]
     pub(crate) fn delivery(&mut self, head: &DeliveryHead<'_>, parts: &Parts<'_>, frame_max: usize) {
         if is_found_again(parts, frame_max) && !parts.body.is_empty() {
             return delivery_in_one_go(&mut self.bytes, head, parts);
@@ -193,7 +200,12 @@ impl OutBuffer {
         let start = begin_frame(&mut self.bytes, FrameKind::Header, channel);
         self.bytes.extend_from_slice(&[0, 60, 0, 0]);
         self.bytes.extend_from_slice(&parts.body_len().to_be_bytes());
-        self.bytes.extend_from_slice(parts.properties);
+        if parts.marks.has(Marks::BLIND_COPIES) {
+            let edit = PropertiesEdit { remove: &[BCC], ..PropertiesEdit::default() };
+            PropertiesRef::from_checked(parts.properties).write_edited(&edit, &mut self.bytes);
+        } else {
+            self.bytes.extend_from_slice(parts.properties);
+        }
         end_frame(&mut self.bytes, start);
         let piece_max = frame_max - FRAME_OVERHEAD;
         if let Some(blob) = parts.blob {
@@ -246,6 +258,7 @@ fn deliver_frame(out: &mut Vec<u8>, head: &DeliveryHead<'_>, parts: &Parts<'_>) 
 
 /// Appends the frames of a delivery whose body fits into one. With all lengths known nothing is patched afterwards, and what
 /// lies between the parts goes out in one piece each.
+#[inline(always)]
 fn delivery_in_one_go(out: &mut Vec<u8>, head: &DeliveryHead<'_>, parts: &Parts<'_>) {
     let Parts { exchange, routing_key, properties, body, .. } = *parts;
     let [c1, c0] = head.channel.to_be_bytes();
@@ -277,9 +290,23 @@ fn size(len: usize) -> [u8; 4] {
     u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-/// Whether [`delivered_parts`] finds a message again: it is small, in memory and in one frame.
+/// Whether [`delivered_parts`] finds a message again: it is small, in memory and in one frame, and the frames say all of it.
 pub(crate) fn is_found_again(parts: &Parts<'_>, frame_max: usize) -> bool {
-    parts.blob.is_none() && parts.body.len() < SPLICED_BODY_BYTES_MIN.min(frame_max - FRAME_OVERHEAD)
+    let is_small = parts.body.len() < SPLICED_BODY_BYTES_MIN.min(frame_max - FRAME_OVERHEAD);
+    // What is marked cannot be seen in frames.
+    is_small && parts.blob.is_none() && parts.marks.is_none()
+}
+
+/// The properties of a message that came back so often, with a header that says it.
+#[cold]
+pub(crate) fn with_delivery_count(properties: &[u8], deliveries: u32) -> Vec<u8> {
+    let mut count = FieldTable::default();
+    count.push(*b"x-delivery-count", FieldValue::I64(deliveries.into()));
+    let (mut set, mut counted) = (Vec::new(), Vec::with_capacity(properties.len() + DELIVERY_COUNT_BYTES));
+    count.encode(&mut set);
+    let edit = PropertiesEdit { set: TableRef::from_raw(&set), ..PropertiesEdit::default() };
+    PropertiesRef::from_checked(properties).write_edited(&edit, &mut counted);
+    counted
 }
 
 /// The message in the frames of its delivery: what [`OutBuffer::delivery`] wrote.
@@ -291,7 +318,7 @@ pub(crate) fn delivered_parts(frames: &[u8]) -> Option<Parts<'_>> {
     let (exchange, names) = split_short(deliver.get(9..)?)?;
     let (routing_key, _) = split_short(names)?;
     let properties = ContentHeader::parse_prefix(header).ok()?.properties_raw;
-    Some(Parts { exchange, routing_key, properties, body, shared_body: None, blob: None })
+    Some(Parts { exchange, routing_key, properties, body, ..Parts::EMPTY })
 }
 
 /// The payload of the first frame, and what follows the frame.
@@ -325,7 +352,7 @@ mod tests {
             DeliveryHead { channel: 0x0102, consumer_tag: b"ctag", delivery_tag: u64::MAX - 7, redelivered: true };
         for (exchange, body) in [(&b""[..], &b"x"[..]), (b"logs", &[7; 300])] {
             let properties = &[0x80, 0, 3, b'a', b'/', b'b'];
-            let parts = Parts { exchange, routing_key: b"a.b.c", properties, body, shared_body: None, blob: None };
+            let parts = Parts { exchange, routing_key: b"a.b.c", properties, body, ..Parts::EMPTY };
             let (mut at_once, mut by_field) = (OutBuffer::default(), OutBuffer::default());
             delivery_in_one_go(at_once.buffer(), &head, &parts);
             deliver_frame(by_field.buffer(), &head, &parts);

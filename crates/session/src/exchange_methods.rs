@@ -72,9 +72,12 @@ impl Connection {
     ) -> Result<(), Failure> {
         let (source, destination) = (without_line_breaks(bind.source), without_line_breaks(bind.destination));
         check_exchange_ends(home, &source, &destination).refused(ids)?;
+        check_binding_key(home, &source, bind.routing_key).refused(ids)?;
         let arguments = arguments(bind.arguments)?;
-        let key = BindingKey { source: &source, routing_key: bind.routing_key.as_bytes(), arguments: &arguments };
-        let lsn = home.vhost.bind_exchange(&key, &destination).refused(ids)?;
+        let user = &*home.user.name;
+        let key = BindingKey { source: &source, routing_key: bind.routing_key.as_bytes(), arguments: &arguments, user };
+        let lsn = home.vhost.bind_exchange(&key, &destination, &mut self.effects).refused(ids)?;
+        self.effects.carry_out();
         self.reply_when_durable(number, bind.nowait, lsn, ExchangeBindOk);
         Ok(())
     }
@@ -88,8 +91,11 @@ impl Connection {
     ) -> Result<(), Failure> {
         let (source, destination) = (without_line_breaks(unbind.source), without_line_breaks(unbind.destination));
         check_exchange_ends(home, &source, &destination).refused(ids)?;
+        check_binding_key(home, &source, unbind.routing_key).refused(ids)?;
         let arguments = arguments(unbind.arguments)?;
-        let key = BindingKey { source: &source, routing_key: unbind.routing_key.as_bytes(), arguments: &arguments };
+        let user = &*home.user.name;
+        let key =
+            BindingKey { source: &source, routing_key: unbind.routing_key.as_bytes(), arguments: &arguments, user };
         let lsn = home.vhost.unbind_exchange(&key, &destination);
         self.reply_when_durable(number, unbind.nowait, lsn, ExchangeUnbindOk);
         Ok(())
@@ -103,6 +109,15 @@ fn check_exchange_ends(home: &Home, source: &str, destination: &str) -> Result<(
         return Err(Error::DefaultExchange);
     }
     home.user.check(&home.vhost, Verb::Read, Resource::Exchange(source))
+}
+
+/// The right to bind with this key, where the source is a topic exchange.
+pub(crate) fn check_binding_key(home: &Home, source: &str, key: &str) -> Result<(), Error> {
+    match home.vhost.exchange(source) {
+        Ok(source) => home.user.check_topic(&home.vhost, Verb::Read, &source, key.as_bytes()),
+        // That it is missing is told later.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Decodes the arguments of a method.

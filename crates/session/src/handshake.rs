@@ -64,16 +64,24 @@ impl Connection {
         let properties =
             start_ok.client_properties.decode().map_err(|_| cannot_decode(start_ok.client_properties.as_bytes()))?;
         self.client = client(&properties);
-        let user = match claim(start_ok.mechanism, start_ok.response, ids)? {
-            Claim::Anonymous => self.broker.user(ANONYMOUS_USER),
-            Claim::Password { user, password } => std::str::from_utf8(&user)
-                .ok()
-                .and_then(|name| self.broker.user(name))
-                .filter(|user| user.accepts(&password)),
+        self.about.introduce(properties, start_ok.mechanism, self.broker.services.clock.now_ms());
+        let (name, user) = match claim(start_ok.mechanism, start_ok.response, ids)? {
+            Claim::Anonymous => (ANONYMOUS_USER.to_owned(), self.broker.user(ANONYMOUS_USER)),
+            Claim::Password { user, password } => {
+                let name = String::from_utf8_lossy(&user).into_owned();
+                let user = self.broker.user(&name).filter(|user| user.accepts(&password));
+                (name, user)
+            }
         };
         match user.filter(|user| self.peer_is_loopback || !user.loopback_only) {
-            Some(user) => self.tune(user),
-            None => self.refuse_login(start_ok.mechanism),
+            Some(user) => {
+                self.tell_login(&name, None);
+                self.tune(user);
+            }
+            None => {
+                self.tell_login(&name, Some(&format!("user '{name}' - invalid credentials")));
+                self.refuse_login(start_ok.mechanism);
+            }
         }
         Ok(())
     }
@@ -141,6 +149,7 @@ impl Connection {
         self.home = Some(Arc::new(Home { user, vhost }));
         self.outbox.send_method(0, ConnectionOpenOk);
         self.state = State::Running;
+        self.tell_opened();
         Ok(())
     }
 }

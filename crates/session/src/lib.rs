@@ -22,6 +22,7 @@
 //! Must not depend on: tokio, the store, clocks. The server tells when something took too long.
 #![forbid(unsafe_code)]
 
+pub mod about;
 mod acks;
 pub mod alarms;
 mod basic_methods;
@@ -52,5 +53,7 @@ mod route_cache;
 mod sasl;
 mod sent;
 pub mod stall;
+mod stream;
+mod timeout;
 mod tx;
 mod unacked;

@@ -61,3 +61,6 @@ pub const BODY_BYTES_CAP: u64 = 512 * 1024 * 1024;
 
 /// ...and none may be larger than this, whatever is configured: a body that no client holds in one piece is a mistake.
 pub const CONFIGURED_BODY_BYTES_CAP: u64 = 4 * 1024 * 1024 * 1024;
+
+/// The age of deliveries that have to be acknowledged in time is known to one of so many parts of the timeout.
+pub const TIMEOUT_NOTES_MAX: u64 = 32;

@@ -1,7 +1,7 @@
 //! What a connection has to send, and what it remembers of its deliveries: one lock for both.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use atomic_waker::AtomicWaker;
@@ -12,18 +12,20 @@ use leveret_codec::method::Method;
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::{Journal, Lsn, Waiter};
 use leveret_engine::limits::{OUTLET_FULL_BYTES, OUTLET_ROOM_BYTES};
-use leveret_engine::names::{ConsumerKey, Name};
+use leveret_engine::names::{ConsumerKey, Name, QueueId};
 use leveret_engine::outlet::Parked;
 use leveret_engine::queue::Queue;
 use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 
+use crate::about::Owner;
 use crate::confirm::{Confirms, Outcome};
 use crate::direct::{Cork, Pen, Socket};
 pub use crate::encode::{BlobFrames, OutBuffer, Piece};
 use crate::held::HeldReplies;
 use crate::limits::SENT_HERE_BYTES_MAX;
 use crate::sent::SentFrames;
+use crate::timeout::Watched;
 use crate::unacked::{Unacked, UnackedList};
 
 /// The outgoing side of a connection, shared by its reader, its writer and the queues it consumes from.
@@ -33,10 +35,16 @@ pub struct Outbox {
     pub(crate) waiting_bytes: AtomicUsize,
     /// Bytes of the held replies, likewise.
     held_bytes: AtomicUsize,
+    /// Some consumer has a timeout.
+    pub(crate) watches: AtomicBool,
+    /// The changes of policies that are taken into account.
+    pub(crate) policies_seen: AtomicU64,
     frame_max: AtomicUsize,
     pub(crate) cork: Cork,
     pub(crate) writer: AtomicWaker,
     journal: Arc<dyn Journal>,
+    /// Known once the connection is open.
+    owner: OnceLock<Owner>,
 }
 
 #[derive(Default)]
@@ -85,6 +93,10 @@ pub(crate) struct OutChannel {
     pub(crate) parked: Vec<Parked>,
     /// The client wants to hear when the broker ends a consumer.
     pub(crate) cancel_notify: bool,
+    /// Consumers whose deliveries have to be acknowledged in time.
+    pub(crate) watched: Vec<Watched>,
+    /// The timeout that was found to be over.
+    pub(crate) overdue: Option<u64>,
 }
 
 /// Where a consumer lives.
@@ -108,6 +120,16 @@ impl OutChannel {
     pub(crate) fn next_tag(&mut self) -> u64 {
         self.last_tag += 1;
         self.last_tag
+    }
+
+    /// The last delivery tag given.
+    pub(crate) fn last_tag(&self) -> u64 {
+        self.last_tag
+    }
+
+    /// Whether `place` in the list is that of queue `id`.
+    pub(crate) fn is_place_of(&self, place: u32, id: QueueId) -> bool {
+        self.queues.get(place as usize).is_some_and(|known| known.queue.id == id)
     }
 
     /// The place of `queue` in the list, for `uses` more deliveries.
@@ -170,10 +192,13 @@ impl Outbox {
             state: Mutex::default(),
             waiting_bytes: AtomicUsize::new(0),
             held_bytes: AtomicUsize::new(0),
+            watches: AtomicBool::new(false),
+            policies_seen: AtomicU64::new(0),
             frame_max: AtomicUsize::new(frame_max),
             cork: Cork::default(),
             writer: AtomicWaker::new(),
             journal,
+            owner: OnceLock::new(),
         }
     }
 
@@ -187,6 +212,16 @@ impl Outbox {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, OutState> {
         self.state.lock()
+    }
+
+    /// The connection is open, and this one's.
+    pub(crate) fn set_owner(&self, owner: Owner) {
+        self.owner.get_or_init(|| owner);
+    }
+
+    /// Whose connection it is, once it is open.
+    pub(crate) fn owner(&self) -> Option<&Owner> {
+        self.owner.get()
     }
 
     /// Publishes the state's size, and says whether [`Outbox::wake`] is due for what was added.
@@ -283,6 +318,13 @@ impl Outbox {
     #[must_use]
     pub fn is_holding(&self) -> bool {
         self.held_bytes.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether all that was to be written is in the socket.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        let state = self.lock();
+        state.pen == Pen::Free && state.rest.is_empty() && state.buffer.is_empty() && state.held.is_empty()
     }
 
     /// Whether publishes wait for their confirms.

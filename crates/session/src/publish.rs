@@ -1,11 +1,15 @@
 //! basic.publish: from frames to a message with a route, with all the checks in between.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use leveret_codec::content::ContentHeader;
 use leveret_codec::frame::FrameKind;
 use leveret_codec::method::BasicPublish;
 use leveret_codec::properties::{PropertiesRef, Property};
 use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::error::Error;
+use leveret_engine::exchange::Exchange;
 use leveret_engine::limits::SHARED_BODY_BYTES_MIN;
 use leveret_engine::message::{Incoming, Message};
 use leveret_engine::permission::{Resource, Verb};
@@ -13,7 +17,7 @@ use leveret_engine::publish::{PublishBatch, Route};
 
 use crate::batch::{Batch, PublishMeta};
 use crate::body::Body;
-use crate::carbon_copy::{CarbonCopies, without_blind_copies};
+use crate::carbon_copy::{CarbonCopies, hiding_blind_copies, without_blind_copies};
 use crate::channel::{Assembly, Channel, Mode, PublishHead};
 use crate::connection::{Connection, FrameSpan, Frames, Home, cannot_decode};
 use crate::error::{Failure, Refused};
@@ -34,14 +38,7 @@ struct Complete<'p> {
     routing_key: &'p [u8],
     properties: PropertiesRef<'p>,
     mandatory: bool,
-}
-
-/// Where a message goes.
-struct Found {
-    /// Its route's number in the batch.
-    route: u32,
-    /// It has a BCC header, which nobody may see.
-    blind_copies: bool,
+    immediate: bool,
 }
 
 impl Connection {
@@ -54,23 +51,21 @@ impl Connection {
         batch: &mut Batch<'c>,
     ) -> Result<(), Failure> {
         self.published = true;
-        if publish.immediate {
-            return Err(Failure::new(ReplyCode::NotImplemented, "immediate=true", IDS));
-        }
         let Some((properties, body)) = self.whole_content(number, frames) else {
             if let Some(channel) = self.channels.get_mut(&number) {
                 channel.assembly = Assembly::Header(PublishHead {
                     exchange: publish.exchange.to_vec(),
                     routing_key: publish.routing_key.to_vec(),
                     mandatory: publish.mandatory,
+                    immediate: publish.immediate,
                 });
             }
             return Ok(());
         };
         let bytes = body.payload(frames.chunk);
         let shared = (body.len >= SHARED_BODY_BYTES_MIN).then(|| frames.chunk.slice(body.start..body.start + body.len));
-        let BasicPublish { exchange, routing_key, mandatory, .. } = *publish;
-        let complete = Complete { exchange, routing_key, properties, mandatory };
+        let BasicPublish { exchange, routing_key, mandatory, immediate, .. } = *publish;
+        let complete = Complete { exchange, routing_key, properties, mandatory, immediate };
         let message = Incoming::borrowed(exchange, routing_key, properties.as_bytes(), bytes, shared);
         self.complete(number, &complete, message, batch)
     }
@@ -185,6 +180,7 @@ impl Connection {
             routing_key: &head.routing_key,
             properties: PropertiesRef::from_checked(&properties),
             mandatory: head.mandatory,
+            immediate: head.immediate,
         };
         self.complete(number, &complete, Incoming::kept(message), batch)
     }
@@ -198,17 +194,25 @@ impl Connection {
         mut message: Incoming<'c>,
         batch: &mut Batch<'c>,
     ) -> Result<(), Failure> {
-        if publish.properties.has(Property::ReplyTo)
-            && let Some(addressed) = self.addressed(number, &message.parts(), publish.properties, IDS)?
-        {
-            message = Incoming::kept(addressed);
+        if publish.properties.has(Property::ReplyTo) {
+            match self.addressed(number, &message.parts(), publish.properties, IDS) {
+                Ok(Some(addressed)) => message = Incoming::kept(addressed),
+                Ok(None) => (),
+                Err(no_consumer) => return Err(self.exchange_failure(publish.exchange).unwrap_or(no_consumer)),
+            }
         }
-        let Found { route, blind_copies } = self.find_route(publish, &mut batch.publish)?;
-        if blind_copies {
-            message = Incoming::kept(without_blind_copies(&message.parts()));
+        let route = match self.known_route(publish, &mut batch.publish) {
+            Some(route) => route,
+            None => self.find_route(publish, &mut message, &mut batch.publish)?,
+        };
+        if self.traced {
+            let queues = batch.publish.routes.get(route as usize);
+            self.trace_publish(number, &message.parts(), publish.properties, queues);
         }
         let persistent = publish.properties.delivery_mode() == Some(2);
-        let mandatory = publish.mandatory && !is_address(publish.exchange, publish.routing_key);
+        let expires = publish.properties.has(Property::Expiration);
+        let asks = publish.mandatory | publish.immediate && !is_address(publish.exchange, publish.routing_key);
+        let (mandatory, immediate) = (publish.mandatory & asks, publish.immediate & asks);
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
         let seq = match &mut channel.mode {
             Mode::Plain => 0,
@@ -219,58 +223,83 @@ impl Connection {
             Mode::Transaction(transaction) => {
                 let route = batch.publish.routes.get(route as usize).cloned().unwrap_or_default();
                 let message = message.keep();
-                transaction.publishes.push(HeldPublish { message, route, persistent, mandatory });
+                let held = HeldPublish { message, route, persistent, expires, mandatory, immediate };
+                transaction.publishes.push(held);
                 return Ok(());
             }
         };
         let op = batch.next_op();
-        batch.push(PublishMeta { channel: number, op, seq, mandatory }, message, route, persistent);
+        let meta = PublishMeta { channel: number, op, seq, mandatory, immediate };
+        batch.push(meta, message, route, (persistent, expires));
         Ok(())
     }
 
-    /// The queues for a message.
-    #[inline]
-    fn find_route(&mut self, publish: &Complete<'_>, batch: &mut PublishBatch<'_>) -> Result<Found, Failure> {
-        const LOOKED_INTO: u16 = Property::Headers.flag() | Property::Expiration.flag() | Property::UserId.flag();
-        let Complete { exchange, routing_key, properties, .. } = publish;
-        let plain = properties.flags() & LOOKED_INTO == 0;
-        if plain && let Some(route) = self.routes.find(exchange, routing_key) {
-            return Ok(Found { route: batch.route_number(route), blind_copies: false });
-        }
-        let Some(home) = self.home.clone() else {
-            return Ok(Found { route: batch.route_number(&Route::default()), blind_copies: false });
-        };
-        self.find_route_slowly(&home, publish, batch)
+    /// What is wrong with the exchange of a publish: it is told before all else.
+    #[cold]
+    fn exchange_failure(&self, exchange: &[u8]) -> Option<Failure> {
+        find_exchange(self.home.as_ref()?, exchange).err()
     }
 
-    fn find_route_slowly(
+    /// The queues for a message in which nothing needs a look, if they are known.
+    #[inline]
+    fn known_route(&mut self, publish: &Complete<'_>, batch: &mut PublishBatch<'_>) -> Option<u32> {
+        const LOOKED_INTO: u16 = Property::Headers.flag() | Property::Expiration.flag() | Property::UserId.flag();
+        let is_plain = publish.properties.flags() & LOOKED_INTO == 0;
+        let route = if is_plain { self.routes.find(publish.exchange, publish.routing_key) } else { None };
+        route.map(|route| batch.route_number(route))
+    }
+
+    /// The queues for a message. It is changed if it says what nobody may see.
+    fn find_route(
         &mut self,
-        home: &Home,
         publish: &Complete<'_>,
+        message: &mut Incoming<'_>,
         batch: &mut PublishBatch<'_>,
-    ) -> Result<Found, Failure> {
+    ) -> Result<u32, Failure> {
         let Complete { exchange, routing_key, properties, .. } = publish;
-        let name = String::from_utf8_lossy(exchange);
-        home.user.check(&home.vhost, Verb::Write, Resource::Exchange(&name)).refused(IDS)?;
-        let found = home.vhost.exchange(&name).refused(IDS)?;
-        if found.internal {
-            let (exchange, vhost) = (found.name.clone(), home.vhost.name.clone());
-            return Err(leveret_engine::error::Error::InternalExchange { exchange, vhost }).refused(IDS);
-        }
+        let Some(home) = self.home.clone() else { return Ok(batch.route_number(&Route::default())) };
+        let found = find_exchange(&home, exchange)?;
         check_expiration(*properties).refused(IDS)?;
         let copies = CarbonCopies::read(*properties).refused(IDS)?;
+        if !home.user.topic_permissions.is_empty() {
+            for key in copies.keys(routing_key) {
+                home.user.check_topic(&home.vhost, Verb::Write, &found, key).refused(IDS)?;
+            }
+        }
         check_user_id(*properties, &home.user).refused(IDS)?;
         if copies.is_empty()
             && let Some(route) = self.routes.find(exchange, routing_key)
         {
-            return Ok(Found { route: batch.route_number(route), blind_copies: false });
+            return Ok(batch.route_number(route));
         }
-        let routed = home.vhost.route(&found, &copies.keys(routing_key), || properties.headers());
+        let routed = home.vhost.route(&found, &copies.keys(routing_key), *properties);
         if copies.is_empty() {
             self.routes.insert(exchange, routing_key, &routed);
         }
-        Ok(Found { route: batch.route_number(&routed.queues), blind_copies: copies.has_blind() })
+        // What waits in an exchange is routed by all its keys later.
+        if copies.has_blind() && !routed.only_waits() {
+            // Queues that have dead letters may want the keys once more.
+            let hides = routed.queues.iter().any(|queue| queue.has_dead_letters());
+            let change = if hides { hiding_blind_copies } else { without_blind_copies };
+            *message = Incoming::kept(change(&message.parts()));
+        }
+        if routed.is_remembered() {
+            routed.remember(&message.keep());
+        }
+        Ok(batch.route_number(&routed.queues))
     }
+}
+
+/// The exchange of a publish, if there is one to which the user may publish.
+fn find_exchange(home: &Home, name: &[u8]) -> Result<Arc<Exchange>, Failure> {
+    let name = String::from_utf8_lossy(name);
+    home.user.check(&home.vhost, Verb::Write, Resource::Exchange(&name)).refused(IDS)?;
+    let found = home.vhost.exchange(&name).refused(IDS)?;
+    if found.internal {
+        let (exchange, vhost) = (found.name.clone(), home.vhost.name.clone());
+        return Err(Error::InternalExchange { exchange, vhost }).refused(IDS);
+    }
+    Ok(found)
 }
 
 /// Whether the headers, if there are any, can be decoded: nobody shall be given a message that cannot be read.

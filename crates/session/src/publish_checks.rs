@@ -49,16 +49,40 @@ pub(crate) fn check_user_id(properties: PropertiesRef<'_>, user: &User) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use leveret_codec::properties::Properties;
+
     use super::*;
 
     #[test]
     fn expiration_faults_are_told_as_rabbitmq_does() {
         assert_eq!(expiration_fault("0"), None);
+        assert_eq!(expiration_fault("+7"), None);
         assert_eq!(expiration_fault("315360000000"), None);
         assert_eq!(expiration_fault("").as_deref(), Some("no_integer"));
         assert_eq!(expiration_fault("abc").as_deref(), Some("no_integer"));
         assert_eq!(expiration_fault("10foobar").as_deref(), Some("{leftover_string,\"foobar\"}"));
         assert_eq!(expiration_fault("-1").as_deref(), Some("{value_negative,-1}"));
         assert_eq!(expiration_fault("315360000001").as_deref(), Some("{value_too_large,315360000001}"));
+    }
+
+    #[test]
+    fn only_impersonators_may_claim_to_be_others() {
+        let user = |tags: &[&str]| User {
+            name: "bob".into(),
+            password: String::new(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            loopback_only: false,
+            permissions: hashbrown::HashMap::default(),
+            topic_permissions: hashbrown::HashMap::default(),
+        };
+        let claim = |user_id: &[u8], tags: &[&str]| {
+            let mut encoded = Vec::new();
+            Properties { user_id: Some(user_id.into()), ..Properties::default() }.encode(&mut encoded);
+            check_user_id(PropertiesRef::from_checked(&encoded), &user(tags)).map_err(|error| error.to_string())
+        };
+        let refusal = "user_id property set to 'alice' but authenticated user was 'bob'";
+        assert_eq!(claim(b"bob", &[]), Ok(()));
+        assert_eq!(claim(b"alice", &["administrator"]), Err(refusal.to_owned()));
+        assert_eq!(claim(b"alice", &["administrator", "impersonator"]), Ok(()));
     }
 }

@@ -12,12 +12,13 @@ use leveret_engine::journal::Lsn;
 use leveret_engine::names::Name;
 use leveret_engine::permission::{Resource, Verb};
 use leveret_engine::queue::Counts;
+use leveret_engine::stream::StreamRefused;
 use leveret_engine::vhost::{self, BindingKey, without_line_breaks};
 
 use crate::basic_methods::refuse_address;
 use crate::connection::{Connection, Home};
 use crate::error::{Failure, Refused};
-use crate::exchange_methods::arguments;
+use crate::exchange_methods::{arguments, check_binding_key};
 use crate::reply_to::{REPLY_TO, is_reply_to};
 
 impl Connection {
@@ -53,7 +54,7 @@ impl Connection {
         ids: (u16, u16),
     ) -> Result<(), Failure> {
         let (name, counts, lsn) = if is_reply_to(declare.queue) {
-            let (name, counts) = self.probe_replies(number, home, declare.queue, ids)?;
+            let (name, counts) = Self::probe_replies(home, declare.queue, ids)?;
             (name, counts, Lsn::default())
         } else if declare.passive {
             let name = self.queue_name(number, declare.queue, ids)?;
@@ -72,14 +73,13 @@ impl Connection {
         Ok(())
     }
 
-    /// queue.declare of somebody's address, or of the pseudo queue itself, asks whether the requester is still there.
-    fn probe_replies(&self, number: u16, home: &Home, name: &str, ids: (u16, u16)) -> Result<(Name, Counts), Failure> {
-        let own = || self.channels.get(&number).is_some_and(|channel| channel.reply_consumer.is_some());
-        if name == REPLY_TO && own() {
-            return Ok((name.into(), Counts { consumers: 1, ..Counts::default() }));
+    /// queue.declare of somebody's address asks whether the requester is still there. The pseudo queue itself always is: by it
+    /// clients find out whether there are direct replies at all.
+    fn probe_replies(home: &Home, name: &str, ids: (u16, u16)) -> Result<(Name, Counts), Failure> {
+        if name != REPLY_TO {
+            home.vhost.queue(name).refused(ids)?;
         }
-        let queue = home.vhost.queue(name).refused(ids)?;
-        Ok((Name::clone(&queue.name), Counts { consumers: 1, ..Counts::default() }))
+        Ok((name.into(), Counts { consumers: 1, ..Counts::default() }))
     }
 
     fn queue_declare_actively(
@@ -109,9 +109,12 @@ impl Connection {
         let routing_key = routing_key(bind.queue, bind.routing_key, &queue);
         let (queue, source) = (without_line_breaks(&queue), without_line_breaks(bind.exchange));
         check_ends(home, &source, &queue).refused(ids)?;
+        check_binding_key(home, &source, routing_key).refused(ids)?;
         let arguments = arguments(bind.arguments)?;
-        let key = BindingKey { source: &source, routing_key: routing_key.as_bytes(), arguments: &arguments };
-        let lsn = home.vhost.bind_queue(&key, &queue, self.id).refused(ids)?;
+        let user = &*home.user.name;
+        let key = BindingKey { source: &source, routing_key: routing_key.as_bytes(), arguments: &arguments, user };
+        let lsn = home.vhost.bind_queue(&key, &queue, self.id, &mut self.effects).refused(ids)?;
+        self.effects.carry_out();
         self.reply_when_durable(number, bind.nowait, lsn, QueueBindOk);
         Ok(())
     }
@@ -127,8 +130,10 @@ impl Connection {
         let routing_key = routing_key(unbind.queue, unbind.routing_key, &queue);
         let (queue, source) = (without_line_breaks(&queue), without_line_breaks(unbind.exchange));
         check_ends(home, &source, &queue).refused(ids)?;
+        check_binding_key(home, &source, routing_key).refused(ids)?;
         let arguments = arguments(unbind.arguments)?;
-        let key = BindingKey { source: &source, routing_key: routing_key.as_bytes(), arguments: &arguments };
+        let user = &*home.user.name;
+        let key = BindingKey { source: &source, routing_key: routing_key.as_bytes(), arguments: &arguments, user };
         let lsn = home.vhost.unbind_queue(&key, &queue, self.id).refused(ids)?;
         self.reply_when_durable(number, false, lsn, QueueUnbindOk);
         Ok(())
@@ -145,6 +150,9 @@ impl Connection {
         home.user.check(&home.vhost, Verb::Read, Resource::Queue(&name)).refused(ids)?;
         refuse_address(home, &name).refused(ids)?;
         let queue = home.vhost.usable_queue(&name, self.id).refused(ids)?;
+        if queue.is_stream() {
+            return Err(Error::from(StreamRefused::purge(&queue))).refused(ids);
+        }
         let purged = queue.purge();
         let message_count = u32::try_from(purged.messages).unwrap_or(u32::MAX);
         self.reply_when_durable(number, purge.nowait, purged.lsn, QueuePurgeOk { message_count });

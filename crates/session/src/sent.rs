@@ -38,6 +38,8 @@ pub(crate) enum Kept {
     Sent(SentAt),
     /// By itself.
     Own(Message),
+    /// Nowhere here: it lies in a stream, and does not come back.
+    Nothing,
 }
 
 /// The written frames of a connection that are still needed.
@@ -78,6 +80,7 @@ const SPARSE_FACTOR: usize = 4;
 
 impl SentFrames {
     /// Notes that the frames of a delivery lie between two places of the buffer that is being filled.
+    #[inline(always)]
     pub(crate) fn note(
         &mut self,
         (channel, tag): (u16, u64),
@@ -127,6 +130,7 @@ impl SentFrames {
     pub(crate) fn take_out(&mut self, kept: Kept, buffer: &OutBuffer) -> Message {
         match kept {
             Kept::Own(message) => message,
+            Kept::Nothing => Message::copy_of(&Parts::EMPTY),
             Kept::Sent(at) => {
                 let message = self.copy_of(at, buffer);
                 self.let_go(at);
@@ -137,11 +141,12 @@ impl SentFrames {
 
     /// A copy of a message; `buffer` is the one that is being filled.
     fn copy_of(&self, at: SentAt, buffer: &OutBuffer) -> Message {
-        let Some(chunk) = self.chunks.get(at.chunk as usize) else { return Message::copy_of(&NOTHING) };
+        let Some(chunk) = self.chunks.get(at.chunk as usize) else { return Message::copy_of(&Parts::EMPTY) };
         let frames = chunk.frames.as_deref().map_or(buffer.bytes(), Vec::as_slice);
         let from = at.at as usize;
         let frames = frames.get(from..from + at.bytes as usize).unwrap_or_default();
-        Message::copy_of(&delivered_parts(frames).unwrap_or(NOTHING))
+        // The broker wrote the frames: they decode.
+        Message::copy_of(&delivered_parts(frames).unwrap_or(Parts::EMPTY))
     }
 
     /// A message is settled.
@@ -213,13 +218,10 @@ impl Kept {
         match self {
             Self::Sent(at) => at.body_bytes.into(),
             Self::Own(message) => message.body_len(),
+            Self::Nothing => 0,
         }
     }
 }
-
-/// What is made of frames that do not decode. There are none: the broker wrote them.
-const NOTHING: Parts<'static> =
-    Parts { exchange: &[], routing_key: &[], properties: &[], body: &[], shared_body: None, blob: None };
 
 #[cfg(test)]
 mod tests;

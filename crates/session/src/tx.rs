@@ -27,7 +27,9 @@ pub(crate) struct HeldPublish {
     pub(crate) message: Message,
     pub(crate) route: Route,
     pub(crate) persistent: bool,
+    pub(crate) expires: bool,
     pub(crate) mandatory: bool,
+    pub(crate) immediate: bool,
 }
 
 struct HeldAck {
@@ -73,12 +75,18 @@ impl Connection {
     fn commit(&mut self, number: u16, mut transaction: Transaction) -> Option<Lsn> {
         let mut publish = PublishBatch::default();
         let mut metas = Vec::with_capacity(transaction.publishes.len());
+        let mut has_immediate = false;
         for held in transaction.publishes {
             let route = publish.route_number(&held.route);
-            publish.push(Incoming::kept(held.message), route, held.persistent);
-            metas.push(PublishMeta { channel: number, op: 0, seq: 0, mandatory: held.mandatory });
+            publish.push_expiring(Incoming::kept(held.message), route, held.persistent, held.expires);
+            if let Some(item) = publish.items.last_mut() {
+                item.immediate = held.immediate;
+                has_immediate |= held.immediate;
+            }
+            let HeldPublish { mandatory, immediate, .. } = held;
+            metas.push(PublishMeta { channel: number, op: 0, seq: 0, mandatory, immediate });
         }
-        let mut batch = Batch { publish, metas, ..Batch::default() };
+        let mut batch = Batch { publish, metas, has_immediate, ..Batch::default() };
         let published = self.carry_out_publishes(&mut batch);
         let complete = batch.publish.items.iter().all(|item| !item.rejected);
         transaction.acks.sort_by_key(|held| held.tag);
@@ -107,7 +115,10 @@ impl Connection {
             None => return Ok(()),
             Some(channel) => channel.take_unacked(ack.tag, ack.multiple, |tag, unacked| {
                 // It may be held for long, and nobody looks for it here to make room.
-                let kept = Kept::Own(sent.take_out(unacked.kept, buffer));
+                let kept = match unacked.kept {
+                    Kept::Nothing => Kept::Nothing,
+                    kept => Kept::Own(sent.take_out(kept, buffer)),
+                };
                 taken.push(HeldAck { tag, unacked: Unacked { kept, ..unacked }, outcome: ack.outcome });
             }),
         };

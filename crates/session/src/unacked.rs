@@ -20,6 +20,8 @@ pub(crate) struct Unacked {
     pub(crate) deliveries: u32,
     /// Whether the journal has it.
     pub(crate) stored: Stored,
+    /// When it expires, should it come back.
+    pub(crate) expires_ms: u64,
     /// The message.
     pub(crate) kept: Kept,
 }
@@ -76,6 +78,16 @@ impl UnackedList {
         self.trim();
     }
 
+    /// The lowest tag that is there.
+    pub(crate) fn first_tag(&self) -> Option<u64> {
+        self.slots.front().map(|(tag, _)| *tag)
+    }
+
+    /// The deliveries with tags below `tag`.
+    pub(crate) fn before(&self, tag: u64) -> impl Iterator<Item = &Unacked> {
+        self.slots.iter().take_while(move |(own, _)| *own < tag).filter_map(|(_, unacked)| unacked.as_ref())
+    }
+
     /// The deliveries from tag `first` to tag `last`.
     pub(crate) fn range_mut(&mut self, first: u64, last: u64) -> impl Iterator<Item = &mut Unacked> {
         let from = self.slots.partition_point(|(tag, _)| *tag < first);
@@ -116,14 +128,14 @@ const KEPT_CAPACITY: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use leveret_engine::message::Incoming;
+    use leveret_engine::message::{Incoming, NEVER_MS};
     use proptest::prelude::*;
 
     use super::*;
 
     fn unacked(seq: u64) -> Unacked {
         let kept = Kept::Own(Incoming::borrowed(b"", b"q", &[0, 0], b"", None).take());
-        Unacked { queue: 0, consumer: None, seq, deliveries: 0, stored: Stored::No, kept }
+        Unacked { queue: 0, consumer: None, seq, deliveries: 0, stored: Stored::No, expires_ms: NEVER_MS, kept }
     }
 
     proptest! {
@@ -152,6 +164,8 @@ mod tests {
                 }
                 prop_assert_eq!(list.len(), model.len());
                 prop_assert_eq!(list.contains(tag), model.contains_key(&tag));
+                prop_assert_eq!(list.first_tag(), model.keys().next().copied());
+                prop_assert!(list.before(tag).map(|unacked| unacked.seq).eq(model.range(..tag).map(|(_, seq)| *seq)));
             }
         }
     }

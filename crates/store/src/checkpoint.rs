@@ -10,7 +10,7 @@
 //!     destination (text) | flags: 1 to a queue | routing key (text) | arguments (text)
 //!   blobs of bodies: count, each: zigzag to the body's position from the one before | blob
 //!   queues: count, each:
-//!     zigzag to its id from the one before | flags: 1 declared, 2 auto-delete
+//!     zigzag to its id from the one before | flags: 1 declared, 2 auto-delete, 4 a stream with finished segments
 //!     declared: vhost (text) | name (text) | arguments (text)
 //!     durable messages, their bytes | transient messages, their bytes | delivered | last seq
 //!     in the journal: count, each: zigzag to its seq from the one before | zigzag to its position from the one before
@@ -18,6 +18,7 @@
 //!     transient (text: a roaring treemap, or nothing)
 //!     returned: count, each: zigzag to its seq from the one before | deliveries
 //!     blobs: count, each: zigzag to its seq from the one before | blob
+//!     segments of a stream: count, each: first seq | last seq - first seq | bytes of bodies | bytes in all | when its last came
 //! ```
 //! Numbers are varints, texts have a length before them, as in [records](crate::record).
 

@@ -21,6 +21,8 @@
 //! 11 Bound            vhost (text) | source (text) | destination (text) | flags: 1 to a queue | key (text) | arguments (text)
 //! 12 Unbound          as Bound
 //! 13 Moved            queue | seq | position of the body
+//! 14 StreamSegment    queue | first seq | last seq - first seq | bytes of bodies | bytes in all | when its last message came: ms
+//!                     since 1970
 //! ```
 //! Fields not marked otherwise are varints; fixed numbers are little endian. A kind's fields never change: others get another
 //! kind. A body carries its file's number, so that a position kept too long never finds another body in a file used again.
@@ -33,12 +35,12 @@ mod tests;
 pub(crate) mod varint;
 
 use leveret_codec::table::TableRef;
-use leveret_engine::journal::BodyAt;
+use leveret_engine::journal::{BodyAt, StreamSegment};
 use leveret_engine::names::QueueId;
 use thiserror::Error;
 
-pub(crate) use self::decode::StoredFrame;
 pub use self::decode::{Positions, Ranges, Returns, decode, decode_stream};
+pub(crate) use self::decode::{StoredFrame, stream_segment};
 pub(crate) use self::encode::{BodyHead, stamp_file};
 pub use self::encode::{encode, encode_body, encode_forwarded, encode_moved, encode_started};
 pub use self::payload::{Payload, PayloadBody, encode_payload, payload_crc, payload_message};
@@ -59,6 +61,7 @@ mod kind {
     pub const BOUND: u8 = 11;
     pub const UNBOUND: u8 = 12;
     pub const MOVED: u8 = 13;
+    pub const STREAM_SEGMENT: u8 = 14;
 }
 
 /// A record as it lies in the journal. Everything borrows, and everything has been checked: its iterators do not end early.
@@ -130,6 +133,10 @@ pub enum Logged<'a> {
         queue: QueueId,
         seq: u64,
         at: BodyAt,
+    },
+    StreamSegment {
+        queue: QueueId,
+        segment: StreamSegment,
     },
 }
 

@@ -73,6 +73,9 @@ impl State {
                     state.returned.insert(seq, count);
                 }
             }),
+            Logged::StreamSegment { queue, segment } => {
+                self.on_queue(queue, |state, _| state.stream_segments.push_back(segment));
+            }
             Logged::QueueDeclared { vhost, name, id, auto_delete, arguments } => {
                 let arguments = arguments.as_bytes().into();
                 let declaration = Declaration { vhost: vhost.into(), name: name.into(), auto_delete, arguments };
@@ -185,6 +188,7 @@ impl State {
                 bytes: state.durable_totals.bytes + state.transient_totals.bytes,
                 first_seq: state.first_seq().unwrap_or(0),
                 last_seq: state.last_seq,
+                stream_segments: state.stream_segments.iter().copied().collect(),
             })
         });
         Restored {

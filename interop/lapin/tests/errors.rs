@@ -414,17 +414,6 @@ fn what_the_broker_does_not_implement_costs_the_connection() {
         let answer = flow.channel_flow(ChannelFlowOptions { active: false });
         let text = "NOT_IMPLEMENTED - active=false";
         assert_refused(answer.await, NOT_IMPLEMENTED, text);
-        assert_dead(&connection).await?;
-
-        let connection = connect().await?;
-        let mut events = connection.events_listener();
-        let immediate = BasicPublishOptions { immediate: true, ..BasicPublishOptions::default() };
-        let (exchange, key) = ("amq.fanout".into(), "".into());
-        let properties = BasicProperties::default();
-        let channel = channel(&connection).await?;
-        channel.basic_publish(exchange, key, immediate, b"", properties).await?;
-        let text = "NOT_IMPLEMENTED - immediate=true";
-        assert_refused_later(&mut events, NOT_IMPLEMENTED, text).await?;
         assert_dead(&connection).await
     });
 }

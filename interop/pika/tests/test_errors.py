@@ -116,10 +116,6 @@ CONNECTION_ERRORS = {
         lambda channel, s: channel.basic_qos(prefetch_size=1000),
         "540 NOT_IMPLEMENTED - prefetch_size!=0 (1000)",
     ),
-    "immediate": (
-        lambda channel, s: send_immediate(channel, s.queue),
-        "540 NOT_IMPLEMENTED - immediate=true",
-    ),
     "recover without requeue": (
         lambda channel, s: channel.basic_recover(requeue=False),
         "540 NOT_IMPLEMENTED - requeue=false",
@@ -145,12 +141,6 @@ def consume_twice(channel, queue):
     channel.queue_declare(queue)
     for _ in range(2):
         channel._impl._send_method(spec.Basic.Consume(queue=queue, consumer_tag="twice"))
-
-
-def send_immediate(channel, queue):
-    """By hand: pika does not offer it, since no broker has it any more."""
-    method = spec.Basic.Publish(routing_key=queue, immediate=True)
-    channel._impl._send_method(method, (pika.BasicProperties(), b"x"))
 
 
 @pytest.mark.parametrize("label", CHANNEL_ERRORS)

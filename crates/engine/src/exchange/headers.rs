@@ -348,7 +348,7 @@ fn holds(criteria: &[CriterionId], holding: &[CriterionId]) -> bool {
 }
 
 /// As [`write_value`] of the decoded value.
-fn write_raw_value(value: RawValue<'_>, out: &mut Canonical) -> Result<(), TableError> {
+pub(super) fn write_raw_value(value: RawValue<'_>, out: &mut Canonical) -> Result<(), TableError> {
     match value.as_long_str() {
         Some(text) => write_bytes(text, out),
         None => write_value(&value.decode()?, out),

@@ -1,8 +1,16 @@
 //! Exchanges: a name, properties and a routing table.
 
+mod consistent_hash;
 mod direct;
+pub mod error;
 mod fanout;
 mod headers;
+pub(crate) mod history;
+mod jms_topic;
+mod modulus_hash;
+mod random;
+mod selector;
+mod shares;
 pub mod table;
 mod topic;
 
@@ -12,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use leveret_codec::table::{FieldTable, FieldValue};
 use parking_lot::RwLock;
 
+use crate::exchange::history::History;
 pub use crate::exchange::table::ExchangeKind;
 use crate::exchange::table::Table;
 use crate::names::Name;
@@ -35,9 +44,15 @@ pub struct Exchange {
     pub internal: bool,
     /// Its arguments as declared.
     pub arguments: FieldTable,
-    /// Where messages go that it has no destination for.
+    /// Where messages go that it has no destination for, by its arguments.
     pub alternate: Option<Name>,
+    /// The same by policies: it counts where the arguments say nothing.
+    policy_alternate: RwLock<Option<Name>>,
     pub(crate) table: RwLock<Table<Destination>>,
+    /// What it delivers to new bindings, if that is its type.
+    pub(crate) history: Option<History>,
+    /// Where its messages wait, if it delays them: its kind is then the one that it routes them by.
+    pub(crate) delay: Option<Arc<Queue>>,
     /// Rises with each change that could change a route through it. Shared, so that a cached route outlives the exchange.
     generation: Arc<AtomicU64>,
 }
@@ -66,8 +81,9 @@ impl Eq for Destination {}
 impl std::hash::Hash for Destination {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         match self {
-            Self::Queue(queue) => queue.id.hash(state),
-            Self::Exchange(name) => name.hash(state),
+            // By name, so that a queue that is deleted and declared again is given the same share by the types that hash.
+            Self::Queue(queue) => queue.name.hash(state),
+            Self::Exchange(name) => (name, b'x').hash(state),
         }
     }
 }
@@ -93,9 +109,12 @@ impl Exchange {
             durable,
             auto_delete,
             internal,
+            table: RwLock::new(Table::new(kind, &arguments)),
+            history: (kind == ExchangeKind::RecentHistory).then(|| History::new(&arguments)),
+            delay: None,
             arguments,
             alternate,
-            table: RwLock::new(Table::new(kind)),
+            policy_alternate: RwLock::default(),
             generation: Arc::new(AtomicU64::new(0)),
         }
     }
@@ -104,6 +123,22 @@ impl Exchange {
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.name.is_empty()
+    }
+
+    /// Where messages go that it has no destination for.
+    #[must_use]
+    pub fn alternate(&self) -> Option<Name> {
+        self.alternate.clone().or_else(|| self.policy_alternate.read().clone())
+    }
+
+    /// Policies name this alternate exchange from now on.
+    pub(crate) fn set_policy_alternate(&self, alternate: Option<Name>) {
+        let mut current = self.policy_alternate.write();
+        if *current != alternate {
+            *current = alternate;
+            drop(current);
+            self.bump_generation();
+        }
     }
 
     /// Whether its table changed since `seen`.

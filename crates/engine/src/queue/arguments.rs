@@ -2,6 +2,7 @@
 //!
 //! The order of checks and the texts of refusals are RabbitMQ's, because clients compare them.
 
+mod consume;
 mod equivalence;
 mod error;
 mod known;
@@ -11,11 +12,14 @@ use std::fmt::{self, Display, Formatter};
 
 use leveret_codec::table::{FieldTable, FieldValue};
 
+use crate::limits::RETRY_MIN_MS;
 use crate::names::Name;
 
+pub use consume::ConsumeArguments;
 pub use equivalence::{check_alternate_exchange, check_equivalent, check_equivalent_queue, check_same};
 pub use error::{ArgumentError, Reason};
-pub(crate) use value::{Canonical, Term, write_bytes, write_value};
+pub(crate) use known::{QUEUE_TYPE, age_ms};
+pub(crate) use value::{Canonical, Term, integer, write_bytes, write_value};
 
 /// What `x-queue-type` says.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -51,6 +55,29 @@ pub enum DeadLetterStrategy {
     AtLeastOnce,
 }
 
+/// How long messages that came back wait before they are delivered again: the longer the more often they have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DelayedRetry {
+    /// Which of them wait.
+    pub retry_type: RetryType,
+    /// How long for the first time, and how much longer each time.
+    pub min_ms: u64,
+    /// How long at most.
+    pub max_ms: u64,
+}
+
+/// What `x-delayed-retry-type` says.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RetryType {
+    /// `all`: whatever comes back waits. So it is where there is a minimum and no type, too.
+    #[default]
+    All,
+    /// `failed`: what was rejected or lost with its channel.
+    Failed,
+    /// `returned`: what was handed back by basic.nack or basic.recover.
+    Returned,
+}
+
 /// The arguments of a queue, understood.
 ///
 /// What has no meaning in one process is checked, compared on redeclaration, and not kept: leader locators, group sizes,
@@ -81,6 +108,8 @@ pub struct QueueArguments {
     pub single_active_consumer: bool,
     /// `x-delivery-limit`; a negative one means that there is none.
     pub delivery_limit: Option<i64>,
+    /// `x-delayed-retry-type`, `-min` and `-max`
+    pub delayed_retry: Option<DelayedRetry>,
     /// `x-consumer-timeout`
     pub consumer_timeout_ms: Option<u64>,
     /// `x-max-age`
@@ -159,9 +188,14 @@ impl QueueArguments {
     /// of what the type knows, and what it does not know.
     pub fn parse(queue: &str, vhost: &str, table: &FieldTable) -> Result<Self, ArgumentError> {
         known::check(queue, vhost, table)?;
+        Ok(Self::understand(table))
+    }
+
+    /// Understands arguments that were checked, or are made of such and of policies.
+    pub(crate) fn understand(table: &FieldTable) -> Self {
         let milliseconds = |key| unsigned(table, key);
         let text = |key| long_str(table, key);
-        Ok(Self {
+        Self {
             queue_type: QueueType::of(table),
             expires_ms: milliseconds(known::EXPIRES),
             message_ttl_ms: milliseconds(known::MESSAGE_TTL),
@@ -177,11 +211,12 @@ impl QueueArguments {
             max_priority: octet(table, known::MAX_PRIORITY),
             single_active_consumer: table.get(known::SINGLE_ACTIVE_CONSUMER) == Some(&FieldValue::Bool(true)),
             delivery_limit: table.get(known::DELIVERY_LIMIT).and_then(value::integer),
+            delayed_retry: DelayedRetry::read(table),
             consumer_timeout_ms: milliseconds(known::CONSUMER_TIMEOUT),
             max_age_ms: text(known::MAX_AGE).and_then(known::age_ms),
             stream_max_segment_size_bytes: unsigned(table, known::STREAM_MAX_SEGMENT_SIZE_BYTES),
             stream_filter_size_bytes: octet(table, known::STREAM_FILTER_SIZE_BYTES),
-        })
+        }
     }
 
     /// Refuses what the queue's type cannot be: only classic queues may be server-named, auto-delete, exclusive or
@@ -211,6 +246,33 @@ impl QueueArguments {
             Some((_, property)) => {
                 Err(ArgumentError::InvalidProperty { property, queue: queue.into(), vhost: vhost.into() })
             }
+        }
+    }
+}
+
+impl DelayedRetry {
+    /// None when nothing waits: there is no type and no minimum, or the type is `disabled`.
+    fn read(table: &FieldTable) -> Option<Self> {
+        let min_ms = unsigned(table, known::DELAYED_RETRY_MIN);
+        let retry_type = match long_str(table, known::DELAYED_RETRY_TYPE) {
+            None => min_ms.map(|_| RetryType::default()),
+            Some(text) => RetryType::parse(text),
+        };
+        Some(Self {
+            retry_type: retry_type?,
+            min_ms: min_ms.unwrap_or(RETRY_MIN_MS),
+            max_ms: unsigned(table, known::DELAYED_RETRY_MAX).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+impl RetryType {
+    fn parse(name: &[u8]) -> Option<Self> {
+        match name {
+            b"all" => Some(Self::All),
+            b"failed" => Some(Self::Failed),
+            b"returned" => Some(Self::Returned),
+            _ => None,
         }
     }
 }

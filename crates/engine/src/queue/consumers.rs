@@ -1,4 +1,5 @@
-//! The consumers of a queue and whose turn it is: highest priority first, round robin within one.
+//! The consumers of a queue and whose turn it is: highest priority first, round robin within one; or one alone
+//! (`single_active`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use slab::Slab;
 
 use crate::names::{ConsumerKey, Name};
 use crate::outlet::{ChannelLimit, Delivering, Outlet, ParkReason};
+use crate::queue::single_active::{Active, Succession};
 
 /// What a consumer is made of.
 pub struct NewConsumer {
@@ -34,8 +36,12 @@ pub(super) struct Consumer {
     pub(super) no_ack: bool,
     /// Deliveries it may still get; none when unlimited.
     credit: Option<u32>,
-    priority: i32,
+    /// Its credit when it has nothing unacknowledged.
+    full_credit: u32,
+    pub(super) priority: i32,
     exclusive: bool,
+    /// The client was told of it.
+    started: bool,
     in_ring: bool,
     /// Bytes it may get in the plan being made; none when no plan has touched it.
     plan_room_bytes: Option<usize>,
@@ -47,6 +53,17 @@ pub(crate) struct Consumers {
     /// Highest priority first. A level stays while a consumer of its priority is there.
     levels: Vec<Level>,
     serial: u32,
+    /// Who is served.
+    pub(super) active: Active,
+}
+
+/// What the removal of a consumer leaves behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Removed {
+    /// It was the last.
+    pub(super) last: bool,
+    /// One consumer is served at a time, and from now on it is another: [`Consumers::promote`] sees to it.
+    pub(super) succeeded: bool,
 }
 
 struct Level {
@@ -69,11 +86,17 @@ impl Consumers {
         self.slots.iter().any(|(_, consumer)| consumer.exclusive)
     }
 
-    /// Adds a consumer that takes part only after [`Consumers::resume`].
-    pub(super) fn add(&mut self, new: NewConsumer) -> ConsumerKey {
+    /// Adds a consumer that takes part only after [`Consumers::resume`]. Where only one is served at a time, `succession` says
+    /// how the next is found.
+    pub(super) fn add(&mut self, new: NewConsumer, succession: Option<Succession>) -> ConsumerKey {
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
-        let credit = (!new.no_ack && new.prefetch > 0).then(|| u32::from(new.prefetch));
+        let full_credit = match (new.prefetch, succession) {
+            // Never used up, but what is unacknowledged is counted.
+            (0, Some(_)) => u32::MAX,
+            (prefetch, _) => u32::from(prefetch),
+        };
+        let credit = (!new.no_ack && full_credit > 0).then_some(full_credit);
         let priority = new.priority;
         let slot = self.slots.insert(Consumer {
             serial,
@@ -82,30 +105,58 @@ impl Consumers {
             channel_limit: new.channel_limit,
             no_ack: new.no_ack,
             credit,
+            full_credit,
             priority,
             exclusive: new.exclusive,
+            started: false,
             in_ring: false,
             plan_room_bytes: None,
         });
         if let Err(place) = self.levels.binary_search_by(|level| priority.cmp(&level.priority)) {
             self.levels.insert(place, Level { priority, ring: VecDeque::new() });
         }
-        ConsumerKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial }
+        let key = ConsumerKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial };
+        if let Some(succession) = succession {
+            self.register(key, priority, succession);
+        }
+        key
     }
 
-    pub(super) fn remove(&mut self, key: ConsumerKey) -> Option<Consumer> {
-        self.of(key)?;
-        let consumer = self.slots.try_remove(key.slot as usize)?;
-        if let Some(level) = self.levels.iter_mut().find(|level| level.priority == consumer.priority) {
-            level.ring.retain(|slot| *slot != key.slot);
+    /// Removes a consumer, if it is still there.
+    pub(super) fn remove(&mut self, key: ConsumerKey) -> Removed {
+        if self.of(key).is_none() {
+            return Removed::default();
         }
+        self.leave_ring(key);
+        let Some(consumer) = self.slots.try_remove(key.slot as usize) else { return Removed::default() };
         if !self.slots.iter().any(|(_, other)| other.priority == consumer.priority) {
             self.levels.retain(|level| level.priority != consumer.priority);
         }
-        Some(consumer)
+        Removed { last: self.slots.is_empty(), succeeded: self.unregister(key) }
+    }
+
+    /// Takes a consumer out of its ring.
+    pub(super) fn leave_ring(&mut self, key: ConsumerKey) {
+        let Some(consumer) = self.of(key) else { return };
+        consumer.in_ring = false;
+        let priority = consumer.priority;
+        if let Some(level) = self.levels.iter_mut().find(|level| level.priority == priority) {
+            level.ring.retain(|slot| *slot != key.slot);
+        }
+    }
+
+    /// The first in line: of those with the highest priority the one that came first.
+    pub(super) fn first_in_line(&self) -> Option<ConsumerKey> {
+        let first =
+            self.slots.iter().min_by_key(|(_, consumer)| (std::cmp::Reverse(consumer.priority), consumer.serial));
+        first.map(|(slot, consumer)| ConsumerKey {
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            serial: consumer.serial,
+        })
     }
 
     pub(super) fn drain(&mut self) -> Vec<Consumer> {
+        self.active = Active::default();
         self.levels.clear();
         std::mem::take(&mut self.slots).into_iter().map(|(_, consumer)| consumer).collect()
     }
@@ -142,14 +193,16 @@ impl Consumers {
         self.outlet(slot).map_or(0, |outlet| Arc::as_ptr(outlet).cast::<()>().addr())
     }
 
-    fn of(&mut self, key: ConsumerKey) -> Option<&mut Consumer> {
+    pub(super) fn of(&mut self, key: ConsumerKey) -> Option<&mut Consumer> {
         self.slots.get_mut(key.slot as usize).filter(|consumer| consumer.serial == key.serial)
     }
 
-    /// Puts a consumer at the end of its ring, if it is still there and not in it.
+    /// Puts a consumer at the end of its ring, if it is still there, is served, and not in it.
     pub(super) fn resume(&mut self, key: ConsumerKey) {
+        let is_served = self.active.serves(key);
         let Some(consumer) = self.of(key) else { return };
-        if consumer.in_ring {
+        consumer.started = true;
+        if consumer.in_ring || !is_served {
             return;
         }
         consumer.in_ring = true;
@@ -160,13 +213,17 @@ impl Consumers {
     }
 
     /// Gives back the credit of `n` deliveries; a consumer that had none takes part again.
+    #[inline(always)]
     pub(super) fn give_back(&mut self, key: ConsumerKey, n: u32) {
         let Some(consumer) = self.of(key) else { return };
         let Some(credit) = &mut consumer.credit else { return };
         let had_none = *credit == 0;
-        *credit += n;
+        *credit = credit.saturating_add(n);
         if had_none {
             self.resume(key);
+        }
+        if self.active.is_leaving(key) && self.of(key).is_some_and(|consumer| consumer.is_idle()) {
+            self.choose();
         }
     }
 
@@ -214,6 +271,16 @@ impl Consumers {
 }
 
 impl Consumer {
+    /// Whether all that it got is settled.
+    pub(super) fn is_idle(&self) -> bool {
+        self.credit.is_none_or(|credit| credit >= self.full_credit)
+    }
+
+    /// Whether the client knows of it, so that it may be given messages.
+    pub(super) fn is_started(&self) -> bool {
+        self.started
+    }
+
     /// Takes credit for one delivery. The error says whom to wait for; none when it is the consumer's own acknowledgements.
     fn take(&mut self, bytes: usize) -> Result<(), Option<ParkReason>> {
         if self.credit == Some(0) {

@@ -7,20 +7,35 @@ use smallvec::SmallVec;
 use crate::effects::Effects;
 use crate::journal::{Lsn, SeqRange};
 use crate::limits::MESSAGES_A_HOLD_MAX;
+use crate::message::{NEVER_MS, Parts};
 use crate::names::ConsumerKey;
 use crate::outlet::{DeliveryBatch, Messages, ParkReason, Parked, Pick, Planned};
 use crate::publish::Publication;
-use crate::queue::arguments::{Overflow, QueueArguments};
-use crate::queue::consumers::{Consumer, Consumers, NewConsumer};
+use crate::queue::arguments::{Overflow, QueueArguments, QueueType};
+use crate::queue::consumers::{Consumer, Consumers, NewConsumer, Removed};
+use crate::queue::deaths::DeathReason;
+use crate::queue::expiry::Times;
 use crate::queue::journaling::{Delivered, Settling, write_returned};
+use crate::queue::levels::{Ready, Scale};
 use crate::queue::paging::{Appetite, Paging};
-use crate::queue::ready::{Entry, ReadyList, Stored};
+use crate::queue::ready::{Entry, Stored};
+use crate::queue::rules::{ReturnKind, Rules};
+use crate::queue::single_active::Succession;
+use crate::queue::waiting::Waiting;
 use crate::queue::{Counts, Got, Purged, Queue};
 
 /// Messages, consumers and counts of one queue.
 #[derive(Debug, Default)]
 pub(super) struct QueueCore {
-    pub(super) ready: ReadyList,
+    /// The arguments in force.
+    pub(super) rules: Rules,
+    /// Some of the ready messages may expire.
+    pub(super) expiring: bool,
+    pub(super) times: Times,
+    pub(super) waiting: Waiting,
+    pub(super) ready: Ready,
+    /// Where priorities mean something, what they mean.
+    scale: Option<Scale>,
     pub(super) consumers: Consumers,
     unacked: usize,
     /// Position of the last message taken.
@@ -54,7 +69,7 @@ impl Settled {
     }
 
     /// How many they are.
-    fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.last + 1 - self.first
     }
 }
@@ -69,6 +84,24 @@ pub enum ConsumeRefused {
 }
 
 impl QueueCore {
+    pub(super) fn new(arguments: &QueueArguments) -> Self {
+        let scale = Scale::of(arguments);
+        Self { rules: Rules::new(arguments), ready: Ready::new(scale), scale, ..Self::default() }
+    }
+
+    pub(super) fn set_effective(&mut self, queue: &Arc<Queue>, effective: &QueueArguments, effects: &mut Effects) {
+        if self.deleted {
+            return;
+        }
+        let before = std::mem::replace(&mut self.rules, Rules::new(effective));
+        if before.expires_ms.is_none() {
+            self.touch(queue);
+        }
+        self.restart_time();
+        let shed = self.shed(queue, effects);
+        self.end_hold(queue, shed, effects);
+    }
+
     pub(super) fn counts(&self) -> Counts {
         Counts { ready: self.ready.len(), unacked: self.unacked, consumers: self.consumers.len() }
     }
@@ -85,26 +118,34 @@ impl QueueCore {
         }
         let mut planned = std::mem::take(&mut effects.picks);
         let mut enqueue = std::mem::take(&mut effects.enqueue);
-        let mut delivered = Delivered::default();
+        let mut delivered = Delivered::from_levels(self.ready.has_levels());
+        let expires = self.rules.ttl_ms != NEVER_MS;
         let scarce = queue.pages && queue.services.memory.is_used_up(self.ready.resident_bytes());
         for &pick in picks {
             let Some(item) = items.get_mut(pick as usize) else { continue };
             let bytes = item.bytes();
-            if self.refuses(&queue.settings, bytes as u64) {
-                item.rejected = true;
+            if self.rules.limited && self.refuses(bytes as u64) {
+                self.refuse(queue, item, effects);
                 continue;
             }
             self.last_seq += 1;
             let seq = self.last_seq;
-            let stored = if queue.durable && item.persistent { Stored::Persistent } else { Stored::No };
+            let is_kept = queue.durable && (item.persistent || queue.keeps_all);
+            let stored = if is_kept { Stored::Persistent } else { Stored::No };
+            let expires_ms = if expires || item.expires { self.expires_ms(queue, item) } else { NEVER_MS };
             let turn = if self.ready.is_empty() { self.take_turn(queue, bytes, effects) } else { None };
             let stored = match turn {
                 Some(slot) => {
-                    planned.push(Pick { slot, item: pick, seq, stored });
+                    planned.push(Pick { slot, item: pick, seq, stored, expires_ms });
                     delivered.add_first(seq, bytes as u64, stored, self.consumers.is_no_ack(slot));
                     stored
                 }
-                None => self.add_ready(item, seq, stored, scarce),
+                None if item.immediate => {
+                    item.missed += 1;
+                    self.last_seq -= 1;
+                    continue;
+                }
+                None => self.add_ready(item, seq, (stored, expires_ms), scarce),
             };
             enqueue.add(seq, pick, bytes as u64, stored);
         }
@@ -121,52 +162,125 @@ impl QueueCore {
         delivered.write(queue);
         effects.picks = planned;
         effects.enqueue = enqueue;
-        let dropped = self.drop_head(queue);
-        self.end_hold(queue, dropped, effects);
+        let shed = self.shed(queue, effects);
+        self.end_hold(queue, shed, effects);
         end
     }
 
     /// Adds a message to the ready ones: in memory, or paged. Says how the journal has to have it.
-    fn add_ready(&mut self, item: &mut Publication<'_>, seq: u64, stored: Stored, scarce: bool) -> Stored {
-        if self.stays_in_memory(scarce) {
-            self.ready.push_back(Entry { seq, deliveries: 0, stored, message: item.keep() });
+    fn add_ready(
+        &mut self,
+        item: &mut Publication<'_>,
+        seq: u64,
+        (stored, expires_ms): (Stored, u64),
+        scarce: bool,
+    ) -> Stored {
+        if expires_ms != NEVER_MS {
+            self.note_expiry(expires_ms);
+        }
+        let bytes = item.bytes() as u64;
+        let Ready::One(list) = &mut self.ready else {
+            return self.add_to_level(item, seq, (stored, expires_ms), scarce);
+        };
+        if self.scale.is_some_and(|scale| scale.is_other(&item.message.parts())) {
+            return self.add_to_level(item, seq, (stored, expires_ms), scarce);
+        }
+        if self.paging.keeps(list, scarce) {
+            list.push_back(Entry { seq, deliveries: 0, stored, expires_ms, message: item.keep() });
             return stored;
         }
-        let stored = if stored == Stored::No { Stored::Transient } else { stored };
+        let stored = stored.out_of_memory();
         self.spilled |= stored == Stored::Transient;
-        self.ready.push_paged(seq, item.bytes() as u64, stored);
+        list.push_paged(seq, bytes, stored);
         stored
     }
 
+    /// The same in a queue with levels, or one that needs them now.
+    #[cold]
+    fn add_to_level(
+        &mut self,
+        item: &mut Publication<'_>,
+        seq: u64,
+        (stored, expires_ms): (Stored, u64),
+        scarce: bool,
+    ) -> Stored {
+        self.split_for(&item.message.parts());
+        let Ready::Levels(levels) = &mut self.ready else { return stored };
+        let level = levels.level(&item.message.parts());
+        if levels.keeps(level, scarce) {
+            levels.push_back(level, Entry { seq, deliveries: 0, stored, expires_ms, message: item.keep() });
+            return stored;
+        }
+        let stored = stored.out_of_memory();
+        self.spilled |= stored == Stored::Transient;
+        levels.push_paged(level, seq, item.bytes() as u64, stored);
+        stored
+    }
+
+    /// Makes levels when the first message comes that needs them.
+    pub(super) fn split_for(&mut self, parts: &Parts<'_>) {
+        if let (Some(scale), Ready::One(_)) = (self.scale, &self.ready)
+            && scale.is_other(parts)
+        {
+            self.ready.split(scale);
+        }
+    }
+
     /// Whether a message of `bytes` is refused for want of room (x-overflow reject-publish): judged before anybody gets it.
-    fn refuses(&self, settings: &QueueArguments, bytes: u64) -> bool {
-        settings.overflow != Overflow::DropHead && self.exceeds(settings, 1, bytes)
+    fn refuses(&self, bytes: u64) -> bool {
+        self.rules.overflow != Overflow::DropHead && self.exceeds(1, bytes)
+    }
+
+    /// Refuses a message, which may be dead-lettered then.
+    #[cold]
+    fn refuse(&mut self, queue: &Arc<Queue>, item: &mut Publication<'_>, effects: &mut Effects) {
+        item.rejected = true;
+        if self.rules.overflow == Overflow::RejectPublishDlx && self.rules.dead_letters.is_some() {
+            let message = item.keep();
+            let entry = Entry { seq: 0, deliveries: 0, stored: Stored::No, expires_ms: NEVER_MS, message };
+            self.discard(queue, entry, DeathReason::MaxLength, &mut Settling::default(), effects);
+        }
     }
 
     /// Whether the ready messages and so many more, with so many bytes, are over a limit.
-    fn exceeds(&self, settings: &QueueArguments, more: u64, more_bytes: u64) -> bool {
-        let over = |max: Option<u64>, have: u64| max.is_some_and(|max| have > max);
-        over(settings.max_length, self.ready.len() as u64 + more)
-            || over(settings.max_length_bytes, self.ready.body_bytes() + more_bytes)
+    fn exceeds(&self, more: u64, more_bytes: u64) -> bool {
+        self.rules.are_exceeded_by(self.ready.len() as u64 + more, self.ready.body_bytes() + more_bytes)
     }
 
     /// Whether messages have to go from the head (x-overflow drop-head).
-    pub(super) fn is_over_limit(&self, settings: &QueueArguments) -> bool {
-        settings.overflow == Overflow::DropHead && self.exceeds(settings, 0, 0)
+    pub(super) fn is_over_limit(&self) -> bool {
+        self.rules.limited && self.rules.overflow == Overflow::DropHead && self.exceeds(0, 0)
     }
 
-    /// Drops ready messages from the head until the queue is within its limits, as far as they are in memory: the rest goes when
-    /// it was read.
-    pub(super) fn drop_head(&mut self, queue: &Queue) -> Appetite {
-        let mut dropped = Appetite::Idle;
+    /// Lets go of what cannot stay: step by step what has expired, and as long as the queue is over its limits the first message.
+    /// What of it is not in memory goes when it was read.
+    #[inline]
+    pub(super) fn shed(&mut self, queue: &Arc<Queue>, effects: &mut Effects) -> Appetite {
+        if self.expiring || self.is_over_limit() { self.shed_some(queue, effects) } else { Appetite::Idle }
+    }
+
+    #[cold]
+    fn shed_some(&mut self, queue: &Arc<Queue>, effects: &mut Effects) -> Appetite {
+        let mut shed = Appetite::Idle;
         let mut settling = Settling::default();
-        while self.is_over_limit(&queue.settings) {
-            let Some(entry) = self.ready.pop_first() else { break };
-            settling.add(entry.seq, entry.message.body_len(), entry.stored);
-            dropped = Appetite::Taking;
+        let now_ms = self.judging_ms(queue);
+        let mut expired = 0;
+        while expired < MESSAGES_A_HOLD_MAX {
+            let (entry, reason) = if let Some(entry) = self.ready.pop_expired(now_ms) {
+                expired += 1;
+                (entry, DeathReason::Expired)
+            } else if self.is_over_limit()
+                && let Some(entry) = self.ready.pop_first()
+            {
+                (entry, DeathReason::MaxLength)
+            } else {
+                break;
+            };
+            self.discard(queue, entry, reason, &mut settling, effects);
+            shed = Appetite::Taking;
         }
         settling.write(queue);
-        dropped
+        shed
     }
 
     /// Whose turn it is, noting those that have to wait for their channel.
@@ -194,9 +308,18 @@ impl QueueCore {
     /// Delivers a batch of ready messages; true when there may be more to deliver.
     pub(super) fn deliver(&mut self, queue: &Arc<Queue>, effects: &mut Effects) -> bool {
         let mut planned = std::mem::take(&mut effects.planned);
-        let mut delivered = Delivered::default();
+        let mut delivered = Delivered::from_levels(self.ready.has_levels());
+        let now_ms = self.judging_ms(queue);
+        let mut expired = Appetite::Idle;
         while planned.len() < MESSAGES_A_HOLD_MAX {
             let Some(first) = self.ready.first() else { break };
+            if first.expires_ms <= now_ms {
+                expired = self.expire(queue, effects);
+                if expired == Appetite::Idle {
+                    break;
+                }
+                continue;
+            }
             let bytes = usize::try_from(first.message.body_len()).unwrap_or(usize::MAX);
             let Some(slot) = self.take_turn(queue, bytes, effects) else { break };
             let Some(entry) = self.ready.pop_first() else { break };
@@ -204,7 +327,7 @@ impl QueueCore {
             planned.push(Planned { slot, entry });
         }
         let more = planned.len() == MESSAGES_A_HOLD_MAX;
-        let appetite = if planned.is_empty() { Appetite::Idle } else { Appetite::Taking };
+        let appetite = if planned.is_empty() { expired } else { Appetite::Taking };
         if self.consumers.len() > 1 {
             planned.sort_by_key(|planned| self.consumers.outlet_id(planned.slot));
         }
@@ -220,27 +343,36 @@ impl QueueCore {
         more
     }
 
-    pub(super) fn add_consumer(&mut self, new: NewConsumer) -> Result<ConsumerKey, ConsumeRefused> {
+    pub(super) fn add_consumer(
+        &mut self,
+        settings: &QueueArguments,
+        mut new: NewConsumer,
+    ) -> Result<ConsumerKey, ConsumeRefused> {
         if self.deleted {
             return Err(ConsumeRefused::Deleted);
         }
-        if self.consumers.has_exclusive() || (new.exclusive && self.consumers.len() > 0) {
+        let succession = Succession::of(settings);
+        // Quorum queues know of no exclusive consumers.
+        new.exclusive &= settings.queue_type != QueueType::Quorum;
+        let alone = self.consumers.len() == 0 && succession.is_none();
+        if self.consumers.has_exclusive() || (new.exclusive && !alone) {
             return Err(ConsumeRefused::ExclusiveUse);
         }
-        Ok(self.consumers.add(new))
+        Ok(self.consumers.add(new, succession))
     }
 
     pub(super) fn resume(&mut self, key: ConsumerKey) {
         self.consumers.resume(key);
     }
 
-    /// Removes a consumer; true when it was the last.
-    pub(super) fn remove_consumer(&mut self, key: ConsumerKey) -> bool {
-        self.consumers.remove(key).is_some() && self.consumers.len() == 0
+    pub(super) fn remove_consumer(&mut self, key: ConsumerKey) -> Removed {
+        self.consumers.remove(key)
     }
 
     /// Takes the first message, as far as it is in memory.
     pub(super) fn get(&mut self, queue: &Arc<Queue>, no_ack: bool, effects: &mut Effects) -> Got {
+        self.touch(queue);
+        while self.expire(queue, effects) == Appetite::Taking {}
         let Some(entry) = self.ready.pop_first() else {
             if self.ready.is_empty() {
                 return Got::Empty;
@@ -249,9 +381,11 @@ impl QueueCore {
             return Got::Loading;
         };
         self.unacked += usize::from(!no_ack);
-        let mut delivered = Delivered::default();
+        let mut delivered = Delivered::from_levels(self.ready.has_levels());
         delivered.add(&entry, no_ack);
         delivered.write(queue);
+        // What is told of what is left is told without those that have expired.
+        while self.expire(queue, effects) == Appetite::Taking {}
         self.end_hold(queue, Appetite::Taking, effects);
         Got::Message { entry, left: self.ready.len() }
     }
@@ -274,30 +408,52 @@ impl QueueCore {
         (!self.ready.is_empty(), end)
     }
 
+    /// A delivery is on the books no more.
+    pub(super) fn take_back(&mut self, consumer: Option<ConsumerKey>) {
+        self.unacked = self.unacked.saturating_sub(1);
+        if let Some(key) = consumer {
+            self.consumers.give_back(key, 1);
+        }
+    }
+
     pub(super) fn requeue(
         &mut self,
         queue: &Arc<Queue>,
         returned: impl IntoIterator<Item = (Option<ConsumerKey>, Entry)>,
+        kind: ReturnKind,
         effects: &mut Effects,
     ) {
         if self.deleted {
             return;
         }
         let mut counts: SmallVec<[(u64, u32); 8]> = SmallVec::new();
+        let mut settling = Settling::default();
         for (consumer, mut entry) in returned {
-            self.unacked = self.unacked.saturating_sub(1);
+            self.take_back(consumer);
             entry.deliveries = entry.deliveries.saturating_add(1);
-            if entry.stored == Stored::Persistent {
+            if self.rules.delivery_limit.is_some_and(|limit| entry.deliveries > limit) {
+                self.discard(queue, entry, DeathReason::DeliveryLimit, &mut settling, effects);
+                continue;
+            }
+            // Where deliveries are noted one by one, the first was.
+            if entry.stored == Stored::Persistent && (entry.deliveries > 1 || !self.ready.has_levels()) {
                 counts.push((entry.seq, entry.deliveries));
             }
-            self.ready.put_back(entry);
-            if let Some(key) = consumer {
-                self.consumers.give_back(key, 1);
+            match self.rules.delay_ms(kind, entry.deliveries) {
+                None => {
+                    self.note_expiry(entry.expires_ms);
+                    self.ready.put_back(entry);
+                }
+                Some(delay_ms) => {
+                    self.waiting.delay(queue.services.clock.now_ms().saturating_add(delay_ms), entry);
+                    self.restart_time();
+                }
             }
         }
+        settling.write(queue);
         write_returned(&*queue.services.journal, queue.id, &counts);
-        let dropped = self.drop_head(queue);
-        self.end_hold(queue, dropped, effects);
+        let shed = self.shed(queue, effects);
+        self.end_hold(queue, shed, effects);
     }
 
     /// Drops all ready messages.
@@ -313,8 +469,10 @@ impl QueueCore {
     /// Empties the queue for good and tells its consumers.
     pub(super) fn close(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
         self.deleted = true;
+        self.stop_time(queue);
         // Its messages go with the record of its deletion.
-        self.ready = ReadyList::default();
+        self.ready = Ready::default();
+        self.waiting = Waiting::default();
         self.unacked = 0;
         for consumer in self.consumers.drain() {
             if consumer.outlet.cancelled(&consumer.tag) {

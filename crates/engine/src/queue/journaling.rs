@@ -33,7 +33,7 @@ pub(crate) struct EnqueueScratch {
 
 impl EnqueueScratch {
     /// Notes the message at place `item` of the batch, in order of `seq`.
-    pub(super) fn add(&mut self, seq: u64, item: u32, bytes: u64, stored: Stored) {
+    pub(crate) fn add(&mut self, seq: u64, item: u32, bytes: u64, stored: Stored) {
         if stored != Stored::No {
             self.list.push(Enqueued { seq, item, bytes, transient: stored == Stored::Transient });
         }
@@ -41,7 +41,7 @@ impl EnqueueScratch {
 
     /// Writes down what was noted: bodies that are nowhere in the journal yet, then a record for each run of positions. Returns
     /// the position of the last one that a confirm has to wait for.
-    pub(super) fn write(&mut self, queue: &Queue, items: &mut [Publication<'_>]) -> Lsn {
+    pub(crate) fn write(&mut self, queue: &Queue, items: &mut [Publication<'_>]) -> Lsn {
         let mut end = Lsn::default();
         if self.list.is_empty() {
             return end;
@@ -102,7 +102,7 @@ pub(crate) fn append_bodies(
 
 /// Messages that are gone from a queue.
 #[derive(Debug, Default)]
-pub(super) struct Settling {
+pub(crate) struct Settling {
     persistent: Gone,
     transient: Gone,
 }
@@ -116,7 +116,7 @@ struct Gone {
 
 impl Settling {
     /// Notes a message, if the journal has it.
-    pub(super) fn add(&mut self, seq: u64, bytes: u64, stored: Stored) {
+    pub(crate) fn add(&mut self, seq: u64, bytes: u64, stored: Stored) {
         self.add_range(SeqRange { first: seq, last: seq }, bytes, stored);
     }
 
@@ -135,7 +135,7 @@ impl Settling {
     }
 
     /// Writes down what was noted. Returns the position of the last record.
-    pub(super) fn write(mut self, queue: &Queue) -> Lsn {
+    pub(crate) fn write(mut self, queue: &Queue) -> Lsn {
         let mut end = Lsn::default();
         for (gone, transient) in [(&mut self.persistent, false), (&mut self.transient, true)] {
             gone.merge();
@@ -176,9 +176,16 @@ pub(super) struct Delivered {
     settling: Settling,
     /// The last persistent message that was delivered for the first time and waits for its acknowledgement.
     last: u64,
+    /// All of these, where messages are not delivered in order of position.
+    singly: Option<SmallVec<[(u64, u32); 8]>>,
 }
 
 impl Delivered {
+    /// Nothing yet. Messages of several levels are noted one by one.
+    pub(super) fn from_levels(levels: bool) -> Self {
+        Self { singly: levels.then(SmallVec::new), ..Self::default() }
+    }
+
     /// Notes the delivery of a ready message; one without acknowledgement is settled by it.
     pub(super) fn add(&mut self, entry: &Entry, no_ack: bool) {
         // What was delivered before is known to have been.
@@ -192,7 +199,10 @@ impl Delivered {
         match (stored, no_ack) {
             (Stored::No, _) | (Stored::Transient, false) => {}
             (_, true) => self.settling.add(seq, bytes, stored),
-            (Stored::Persistent, false) => self.last = self.last.max(seq),
+            (Stored::Persistent, false) => match &mut self.singly {
+                None => self.last = self.last.max(seq),
+                Some(singly) => singly.push((seq, 1)),
+            },
         }
     }
 
@@ -200,6 +210,9 @@ impl Delivered {
     pub(super) fn write(self, queue: &Queue) {
         if self.last > 0 {
             queue.services.journal.append(&Record::Delivered { queue: queue.id, last: self.last });
+        }
+        if let Some(singly) = &self.singly {
+            write_returned(&*queue.services.journal, queue.id, singly);
         }
         self.settling.write(queue);
     }

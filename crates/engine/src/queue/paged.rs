@@ -10,20 +10,24 @@ use crate::queue::ready::Stored;
 /// Runs in order of position. All that is in them lies behind what is in memory.
 #[derive(Debug, Default)]
 pub(super) struct Paged {
+    /// What comes between its messages may be others'.
+    sparse: bool,
     runs: VecDeque<Run>,
     count: usize,
     bytes: u64,
 }
 
 /// At least one message somewhere between two positions. What was paged while the broker ran has no holes, and about a page;
-/// what a restart found is one run, however large and sparse.
-#[derive(Clone, Copy, Debug)]
+/// what a restart found is one run, however large. The positions between that have no message are gone; but where messages of
+/// others lie between, a run says which are its own.
+#[derive(Debug)]
 struct Run {
     first: u64,
     last: u64,
     count: usize,
     persistent: Kind,
     transient: Kind,
+    members: Option<Box<Members>>,
 }
 
 /// The messages of one kind in a run.
@@ -49,6 +53,22 @@ impl Paged {
         self.bytes
     }
 
+    /// Messages that will be added have others between them.
+    pub(super) fn be_sparse(&mut self) {
+        self.sparse = true;
+    }
+
+    /// Takes all out, and leaves an empty one.
+    pub(super) fn split_off(&mut self) -> Self {
+        let sparse = self.sparse;
+        std::mem::replace(self, Self { sparse, ..Self::default() })
+    }
+
+    /// The positions between which the first run lies.
+    pub(super) fn first_run(&self) -> Option<SeqRange> {
+        self.runs.front().map(|run| SeqRange { first: run.first, last: run.last })
+    }
+
     /// The positions between which all lies.
     pub(super) fn range(&self) -> Option<SeqRange> {
         Some(SeqRange { first: self.runs.front()?.first, last: self.runs.back()?.last })
@@ -58,12 +78,13 @@ impl Paged {
     pub(super) fn push(&mut self, seq: u64, bytes: u64, stored: Stored) {
         self.count += 1;
         self.bytes += bytes;
-        let open = self.runs.back_mut().filter(|run| run.last + 1 == seq && run.is_open());
+        let open = self.runs.back_mut().filter(|run| run.takes(seq));
         match open {
             Some(run) => run.add(seq, bytes, stored),
             None => {
                 let kind = Kind::default();
-                let mut run = Run { first: seq, last: seq, count: 0, persistent: kind, transient: kind };
+                let members = self.sparse.then(|| Box::new(Members::from(seq)));
+                let mut run = Run { first: seq, last: seq, count: 0, persistent: kind, transient: kind, members };
                 run.add(seq, bytes, stored);
                 self.runs.push_back(run);
             }
@@ -81,6 +102,7 @@ impl Paged {
             count,
             persistent,
             transient: Kind::default(),
+            members: None,
         });
     }
 
@@ -88,10 +110,10 @@ impl Paged {
     pub(super) fn take(&mut self, loaded: &Loaded) -> bool {
         self.skip_to(loaded.seq);
         let Some(run) = self.runs.front_mut().filter(|run| run.first == loaded.seq) else { return false };
-        let before = *run;
+        let (count, bytes) = (run.count, run.bytes());
         run.take(loaded.message.body_len(), loaded.stored());
-        self.count -= before.count - run.count;
-        self.bytes -= before.bytes() - run.bytes();
+        self.count -= count - run.count;
+        self.bytes -= bytes - run.bytes();
         self.drop_empty();
         true
     }
@@ -100,12 +122,7 @@ impl Paged {
     pub(super) fn skip_to(&mut self, seq: u64) {
         while let Some(run) = self.runs.front_mut().filter(|run| run.first < seq) {
             let before = run.count;
-            if run.last < seq {
-                run.count = 0;
-            } else {
-                run.first = seq;
-                run.count = run.count.min(usize::try_from(run.last - seq + 1).unwrap_or(usize::MAX));
-            }
+            run.skip_to(seq);
             self.count -= before - run.count;
             self.drop_empty();
         }
@@ -122,7 +139,11 @@ impl Paged {
 
     /// Drops everything; what the journal has to know of it goes into `settling`.
     pub(super) fn clear(&mut self, settling: &mut Settling) {
-        for run in std::mem::take(self).runs {
+        for run in self.split_off().runs {
+            if let Some(members) = &run.members {
+                members.add_to(settling, [(run.persistent, Stored::Persistent), (run.transient, Stored::Transient)]);
+                continue;
+            }
             let range = SeqRange { first: run.first, last: run.last };
             for (kind, stored) in [(run.persistent, Stored::Persistent), (run.transient, Stored::Transient)] {
                 if kind.last.is_some_and(|last| last >= run.first) {
@@ -146,9 +167,37 @@ impl Run {
         if stored == Stored::Transient { &mut self.transient } else { &mut self.persistent }
     }
 
+    /// Whether the message at `seq`, behind its last, may be added to it.
+    fn takes(&self, seq: u64) -> bool {
+        self.is_open()
+            && match &self.members {
+                None => self.last + 1 == seq,
+                Some(members) => members.has_place(seq),
+            }
+    }
+
+    /// What lies before `seq` is gone.
+    fn skip_to(&mut self, seq: u64) {
+        if self.last < seq {
+            self.count = 0;
+            return;
+        }
+        self.first = seq;
+        match &mut self.members {
+            None => self.count = self.count.min(usize::try_from(self.last - seq + 1).unwrap_or(usize::MAX)),
+            Some(members) => {
+                self.count = members.skip_to(seq);
+                self.first = members.first().unwrap_or(seq);
+            }
+        }
+    }
+
     fn add(&mut self, seq: u64, bytes: u64, stored: Stored) {
         self.last = seq;
         self.count += 1;
+        if let Some(members) = &mut self.members {
+            members.insert(seq, stored);
+        }
         let kind = self.kind(stored);
         kind.last = Some(seq);
         kind.bytes += bytes;
@@ -156,9 +205,128 @@ impl Run {
 
     /// Takes its first message out.
     fn take(&mut self, bytes: u64, stored: Stored) {
-        self.first += 1;
-        self.count = if self.first > self.last { 0 } else { self.count - 1 };
+        let left = self.count - 1;
+        self.skip_to(self.first + 1);
+        self.count = self.count.min(left);
         let kind = self.kind(stored);
         kind.bytes = kind.bytes.saturating_sub(bytes);
+    }
+}
+
+/// Which of [`PAGE_MESSAGES_MAX`] positions have messages: a bit each, by kind.
+#[derive(Debug)]
+struct Members {
+    base: u64,
+    persistent: [u64; WORDS],
+    transient: [u64; WORDS],
+}
+
+const WORD_BITS: u64 = u64::BITS as u64;
+const WORDS: usize = PAGE_MESSAGES_MAX / u64::BITS as usize;
+
+impl Members {
+    /// None yet, from position `base` on.
+    fn from(base: u64) -> Self {
+        Self { base, persistent: [0; WORDS], transient: [0; WORDS] }
+    }
+
+    fn has_place(&self, seq: u64) -> bool {
+        seq >= self.base && seq - self.base < PAGE_MESSAGES_MAX as u64
+    }
+
+    fn insert(&mut self, seq: u64, stored: Stored) {
+        let at = seq - self.base;
+        let words = if stored == Stored::Transient { &mut self.transient } else { &mut self.persistent };
+        if let Some(word) = usize::try_from(at / WORD_BITS).ok().and_then(|word| words.get_mut(word)) {
+            *word |= 1 << (at % WORD_BITS);
+        }
+    }
+
+    /// The first position that has a message.
+    fn first(&self) -> Option<u64> {
+        let words = self.persistent.iter().zip(&self.transient).map(|(a, b)| a | b);
+        let (place, word) = words.enumerate().find(|(_, word)| *word != 0)?;
+        Some(self.base + place as u64 * WORD_BITS + u64::from(word.trailing_zeros()))
+    }
+
+    /// Takes out what lies before `seq`; says how many are left.
+    fn skip_to(&mut self, seq: u64) -> usize {
+        let gone = seq.saturating_sub(self.base);
+        let mut left = 0;
+        for words in [&mut self.persistent, &mut self.transient] {
+            for (from, word) in (0..).step_by(u64::BITS as usize).zip(words) {
+                *word &= match gone.saturating_sub(from) {
+                    0 => u64::MAX,
+                    before if before >= WORD_BITS => 0,
+                    before => u64::MAX << before,
+                };
+                left += word.count_ones() as usize;
+            }
+        }
+        left
+    }
+
+    /// Notes all as gone, kind by kind.
+    fn add_to(&self, settling: &mut Settling, kinds: [(Kind, Stored); 2]) {
+        for (words, (kind, stored)) in [&self.persistent, &self.transient].into_iter().zip(kinds) {
+            let mut bytes = kind.bytes;
+            for (from, word) in (self.base..).step_by(u64::BITS as usize).zip(words) {
+                let mut word = *word;
+                while word != 0 {
+                    let seq = from + u64::from(word.trailing_zeros());
+                    settling.add(seq, std::mem::take(&mut bytes), stored);
+                    word &= word - 1;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::Incoming;
+
+    fn loaded(seq: u64, transient: bool) -> Loaded {
+        let message = Incoming::borrowed(b"", b"q", &[0, 0], b"x", None).take();
+        Loaded { seq, deliveries: 0, transient, arrived_ms: 0, message }
+    }
+
+    proptest! {
+        /// Messages with others between them: whatever is taken and skipped, it holds what a plain map would.
+        #[test]
+        fn sparse_runs_behave_like_a_map(
+            gaps in prop::collection::vec((1u64..5000, any::<bool>()), 1..60),
+            ops in prop::collection::vec((any::<bool>(), 0usize..20, 0u64..3), 0..40),
+        ) {
+            let mut paged = Paged::default();
+            paged.be_sparse();
+            let mut model = BTreeMap::new();
+            let mut seq = 0;
+            for (gap, transient) in gaps {
+                seq += gap;
+                paged.push(seq, 1, if transient { Stored::Transient } else { Stored::Persistent });
+                model.insert(seq, transient);
+            }
+            for (takes, ahead, off) in ops {
+                let Some((&at, &transient)) = model.iter().nth(ahead) else { break };
+                if takes {
+                    let known = model.contains_key(&(at + off));
+                    prop_assert_eq!(paged.take(&loaded(at + off, transient)), known);
+                    model = model.split_off(&(at + off));
+                    model.remove(&(at + off));
+                } else {
+                    paged.skip_to(at + off);
+                    model = model.split_off(&(at + off));
+                }
+                prop_assert_eq!(paged.len(), model.len());
+                prop_assert_eq!(paged.first_run().map(|run| run.first), model.keys().next().copied());
+                prop_assert_eq!(paged.range().is_none(), model.is_empty());
+            }
+        }
     }
 }

@@ -9,8 +9,11 @@ use crate::limits::{
     BUDGET_LUMP_BYTES, MESSAGES_A_HOLD_MAX, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, RESIDENT_MESSAGES_MIN,
     SCARCE_PAGE_BYTES_MAX,
 };
+use crate::message::NEVER_MS;
 use crate::queue::Queue;
 use crate::queue::core::QueueCore;
+use crate::queue::levels::{Ready, Shelf};
+use crate::queue::ready::ReadyList;
 use crate::restore::RestoredQueue;
 
 /// What a queue knows about reading.
@@ -18,6 +21,8 @@ use crate::restore::RestoredQueue;
 pub(super) struct Paging {
     /// A page was asked for and has not come, or not wholly been taken: the last position that it may reach.
     loading: Option<u64>,
+    /// Of what that page is.
+    shelf: Shelf,
     /// Those who want the first message.
     waiters: Vec<Arc<dyn Waiter>>,
     /// What the memory budget was told.
@@ -25,7 +30,7 @@ pub(super) struct Paging {
 }
 
 /// Whether more messages may be wanted soon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Appetite {
     /// Nothing was taken from the head.
     Idle,
@@ -57,6 +62,24 @@ impl Load {
     }
 }
 
+impl Paging {
+    /// Whether a new message is kept in memory. Once some are paged, the following are paged too; but when the last of them are
+    /// on their way back, there is no reason to write and read those that come meanwhile, as long as they are few.
+    #[inline]
+    pub(super) fn keeps(&self, list: &ReadyList, scarce: bool) -> bool {
+        let paged = list.paged();
+        let Some(range) = paged.range() else {
+            return !scarce || list.front_len() < RESIDENT_MESSAGES_MIN;
+        };
+        let is_page = |messages: usize, bytes: u64| messages < PAGE_MESSAGES_MAX && bytes < PAGE_BYTES_MAX as u64;
+        if scarce || list.has_paged_last() {
+            return false;
+        }
+        let last_page_comes = self.loading >= Some(range.last) && is_page(paged.len(), paged.body_bytes());
+        last_page_comes && is_page(list.recent_len(), list.recent_bytes())
+    }
+}
+
 impl QueueCore {
     /// Takes over what a restart found.
     pub(super) fn restore(&mut self, found: &RestoredQueue) {
@@ -66,32 +89,22 @@ impl QueueCore {
             let count = usize::try_from(found.messages).unwrap_or(usize::MAX);
             self.ready.push_restored(range, count, found.bytes);
         }
-    }
-
-    /// Whether a new message is kept in memory. Once some are paged, the following are paged too; but when the last of them are
-    /// on their way back, there is no reason to write and read those that come meanwhile, as long as they are few.
-    pub(super) fn stays_in_memory(&self, scarce: bool) -> bool {
-        let paged = self.ready.paged();
-        let Some(range) = paged.range() else {
-            return !scarce || self.ready.front_len() < RESIDENT_MESSAGES_MIN;
-        };
-        let is_page = |messages: usize, bytes: u64| messages < PAGE_MESSAGES_MAX && bytes < PAGE_BYTES_MAX as u64;
-        if scarce || self.ready.has_paged_last() {
-            return false;
-        }
-        let last_page_comes = self.paging.loading >= Some(range.last) && is_page(paged.len(), paged.body_bytes());
-        last_page_comes && is_page(self.ready.recent_len(), self.ready.recent_bytes())
+        // Where it matters to others that a message expires, the first ones are looked at.
+        let matters = self.rules.ttl_ms != NEVER_MS || self.rules.dead_letters.is_some();
+        self.expiring = found.messages > 0 && matters;
     }
 
     /// What is due at the end of each hold that changed the ready messages: the memory budget hears of it, a page is asked for if
     /// one is needed, and those who waited for the first message are told if it is there.
     pub(super) fn end_hold(&mut self, queue: &Arc<Queue>, appetite: Appetite, effects: &mut Effects) {
         self.tell_budget(queue);
-        let waits = !self.ready.is_front_empty() && self.ready.paged().is_empty();
+        self.wind(queue);
+        let has_paged = self.ready.has_paged();
+        let waits = !has_paged && !self.ready.is_front_empty();
         if queue.waits.load(Ordering::Relaxed) != waits {
             queue.waits.store(waits, Ordering::Relaxed);
         }
-        if !self.ready.paged().is_empty() {
+        if has_paged {
             effects.loads.extend(self.next_load(queue, appetite));
         }
         if !self.paging.waiters.is_empty() && !self.is_first_paged() {
@@ -110,7 +123,7 @@ impl QueueCore {
 
     /// Whether there is a first message that has to be read.
     fn is_first_paged(&self) -> bool {
-        self.ready.is_front_empty() && !self.ready.paged().is_empty()
+        self.ready.is_front_empty() && self.ready.has_paged()
     }
 
     /// The page to ask for now, one at a time.
@@ -118,19 +131,23 @@ impl QueueCore {
         if self.paging.loading.is_some() || self.deleted {
             return None;
         }
-        let range = self.ready.paged().range()?;
+        let (shelf, range, front_len) = match &self.ready {
+            Ready::One(list) => (Shelf::One, list.paged().range()?, list.front_len()),
+            Ready::Levels(levels) => levels.to_read(self.expiring)?,
+        };
         let scarce = queue.services.memory.is_used_up(self.ready.resident_bytes());
         let bytes_max = if scarce { SCARCE_PAGE_BYTES_MAX } else { PAGE_BYTES_MAX };
-        let is_low =
-            || self.ready.front_len() < PAGE_MESSAGES_MAX / 2 && self.ready.resident_bytes() < bytes_max as u64 / 2;
+        let is_low = || front_len < PAGE_MESSAGES_MAX / 2 && self.ready.resident_bytes() < bytes_max as u64 / 2;
         let is_wanted = || {
             appetite == Appetite::Starving
                 || self.consumers.any_waits()
                 || !self.paging.waiters.is_empty()
-                || self.is_over_limit(&queue.settings)
+                || self.expiring
+                || self.is_over_limit()
         };
-        let due = (appetite == Appetite::Taking && is_low()) || (self.ready.is_front_empty() && is_wanted());
+        let due = (appetite == Appetite::Taking && is_low()) || (front_len == 0 && is_wanted());
         self.paging.loading = due.then_some(range.last);
+        self.paging.shelf = shelf;
         due.then(|| Load { queue: Arc::clone(queue), range, bytes_max })
     }
 
@@ -158,16 +175,21 @@ impl QueueCore {
         next: u64,
         effects: &mut Effects,
     ) -> bool {
+        let shelf = self.paging.shelf;
+        let scarce = queue.services.memory.is_used_up(self.ready.resident_bytes());
         for loaded in messages.by_ref().take(MESSAGES_A_HOLD_MAX) {
-            self.ready.push_loaded(loaded);
+            let expires_ms = loaded.expires_ms(self.rules.ttl_ms);
+            self.note_expiry(expires_ms);
+            self.split_for(&loaded.message.parts());
+            self.ready.push_loaded(shelf, loaded, expires_ms, !scarce);
         }
         let more = messages.len() > 0;
         if !more {
-            self.ready.skip_to(next);
+            self.ready.skip_to(shelf, next);
             self.paging.loading = None;
         }
-        let dropped = self.drop_head(queue);
-        self.end_hold(queue, dropped, effects);
+        let shed = self.shed(queue, effects);
+        self.end_hold(queue, shed, effects);
         more
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::journal::{Loaded, SeqRange};
 use crate::limits::{ENTRY_BYTES, PAGE_MESSAGES_MAX};
-use crate::message::Message;
+use crate::message::{Message, NEVER_MS};
 use crate::queue::journaling::Settling;
 use crate::queue::paged::Paged;
 
@@ -17,6 +17,8 @@ pub struct Entry {
     pub deliveries: u32,
     /// Whether the journal has it.
     pub stored: Stored,
+    /// When it expires: milliseconds since 1970; [`NEVER_MS`] for never.
+    pub expires_ms: u64,
     /// The message.
     pub message: Message,
 }
@@ -33,10 +35,31 @@ pub enum Stored {
     Transient,
 }
 
+impl Stored {
+    /// How the journal has a message that leaves memory.
+    pub(super) fn out_of_memory(self) -> Self {
+        if self == Self::No { Self::Transient } else { self }
+    }
+}
+
 impl Loaded {
     /// The message came out of the journal.
-    pub(super) fn stored(&self) -> Stored {
+    pub(crate) fn stored(&self) -> Stored {
         if self.transient { Stored::Transient } else { Stored::Persistent }
+    }
+
+    pub(super) fn into_entry(self, expires_ms: u64) -> Entry {
+        let stored = self.stored();
+        let Self { seq, deliveries, message, .. } = self;
+        Entry { seq, deliveries, stored, expires_ms, message }
+    }
+
+    /// When it expires in a queue whose messages may live for `ttl_ms`.
+    pub(super) fn expires_ms(&self, ttl_ms: u64) -> u64 {
+        match ttl_ms.min(self.message.parts().expiration_ms()) {
+            NEVER_MS => NEVER_MS,
+            life_ms => self.arrived_ms.saturating_add(life_ms),
+        }
     }
 }
 
@@ -123,6 +146,7 @@ impl ReadyList {
     }
 
     /// Adds a message in memory after all others; not while [`ReadyList::has_paged_last`].
+    #[inline(always)]
     pub(super) fn push_back(&mut self, entry: Entry) {
         self.count_in(&entry);
         if self.paged.is_empty() {
@@ -150,15 +174,26 @@ impl ReadyList {
     }
 
     /// Adds a message that was read, unless it was dropped meanwhile.
-    pub(super) fn push_loaded(&mut self, loaded: Loaded) {
+    pub(super) fn push_loaded(&mut self, loaded: Loaded, expires_ms: u64) {
         if self.paged.take(&loaded) {
-            let stored = loaded.stored();
-            let Loaded { seq, deliveries, message, .. } = loaded;
-            let entry = Entry { seq, deliveries, stored, message };
+            let entry = loaded.into_entry(expires_ms);
             self.count_in(&entry);
             self.fresh.push_back(entry);
         }
         self.join();
+    }
+
+    /// Takes a message that was read out of those that are not in memory; false when it was dropped meanwhile.
+    pub(super) fn take_loaded(&mut self, loaded: &Loaded) -> bool {
+        let is_there = self.paged.take(loaded);
+        self.join();
+        is_there
+    }
+
+    /// Messages between its own will not be its own.
+    pub(super) fn be_sparse(&mut self) {
+        self.paged.be_sparse();
+        self.paged_last.be_sparse();
     }
 
     /// What is paged before `seq`, where a page ended, is gone.
@@ -172,13 +207,26 @@ impl ReadyList {
         if self.paged.is_empty() && !self.recent.is_empty() {
             self.fresh.append(&mut std::mem::take(&mut self.recent));
             self.recent_bytes = 0;
-            self.paged = std::mem::take(&mut self.paged_last);
+            self.paged = self.paged_last.split_off();
         }
     }
 
     /// The first message, if it is in memory.
     pub(super) fn first(&self) -> Option<&Entry> {
         self.returned.first_key_value().map(|(_, entry)| entry).or_else(|| self.fresh.front())
+    }
+
+    /// When the first message expires, as far as it is known.
+    pub(super) fn next_expiry_ms(&self) -> u64 {
+        self.first().map_or(NEVER_MS, |first| first.expires_ms)
+    }
+
+    /// Takes the first message, if it is in memory and has expired.
+    pub(super) fn pop_expired(&mut self, now_ms: u64) -> Option<Entry> {
+        if self.first()?.expires_ms > now_ms {
+            return None;
+        }
+        self.pop_first()
     }
 
     /// Takes the first message, if it is in memory.
@@ -237,7 +285,7 @@ mod tests {
 
     fn entry(seq: u64) -> Entry {
         let message = Incoming::borrowed(b"", b"q", &[0, 0], b"x", None).take();
-        Entry { seq, deliveries: 0, stored: Stored::No, message }
+        Entry { seq, deliveries: 0, stored: Stored::No, expires_ms: NEVER_MS, message }
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Bindings: which there are, from both ends; the exchanges' tables follow them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hashbrown::{HashMap, HashSet};
 use leveret_codec::table::FieldTable;
 
+use crate::effects::Effects;
 use crate::error::Error;
-use crate::exchange::table::validate_binding;
+use crate::events::{self, Fields, INTERNAL_USER};
+use crate::exchange::history::History;
+use crate::exchange::table::{NewBinding, Table, validate_binding};
 use crate::exchange::{Destination, Exchange};
 use crate::journal::{BindingRecord, Lsn, Record};
 use crate::names::{ConnectionId, Name};
 use crate::queue::Queue;
+use crate::queue::arguments::QueueType;
 use crate::vhost::Vhost;
 
 /// One binding. Its identity is all of this, the arguments in order of their keys.
@@ -44,6 +49,20 @@ pub struct BindingKey<'a> {
     pub routing_key: &'a [u8],
     /// The arguments.
     pub arguments: &'a FieldTable,
+    /// Who asks for it.
+    pub user: &'a str,
+}
+
+impl BindingKey<'_> {
+    /// The binding that it asks for.
+    pub(super) fn to<'b>(
+        &'b self,
+        source: &'b Exchange,
+        destination: &'b Name,
+        queue_type: Option<QueueType>,
+    ) -> NewBinding<'b> {
+        NewBinding { source: &source.name, key: self.routing_key, arguments: self.arguments, destination, queue_type }
+    }
 }
 
 impl PartialEq for Binding {
@@ -80,6 +99,22 @@ impl Binding {
             identity: identity.into(),
             durable,
         }
+    }
+
+    /// What events say of it.
+    fn tell(&self, vhost: &str, fields: Fields) -> Fields {
+        let (destination, kind) = match &self.destination {
+            BindingEnd::Queue(name) => (name, "queue"),
+            BindingEnd::Exchange(name) => (name, "exchange"),
+        };
+        fields
+            .text("source_name", &self.source)
+            .text("source_kind", "exchange")
+            .text("destination_name", destination)
+            .text("destination_kind", kind)
+            .bytes("routing_key", &self.routing_key)
+            .table("arguments", &self.arguments)
+            .text("vhost", vhost)
     }
 
     fn record(&self) -> BindingRecord<'_> {
@@ -141,6 +176,10 @@ impl Bindings {
         self.by_source.contains_key(source)
     }
 
+    fn contains(&self, binding: &Binding) -> bool {
+        self.by_source.get(&binding.source).is_some_and(|bindings| bindings.contains(binding))
+    }
+
     fn all_from(&self, source: &str) -> Vec<Arc<Binding>> {
         self.by_source.get(source).into_iter().flatten().cloned().collect()
     }
@@ -151,41 +190,66 @@ impl Bindings {
 }
 
 impl Vhost {
-    /// Binds a queue. Binding again is no error. The caller has checked permissions.
+    /// Binds a queue. Binding again is no error. The caller has checked permissions, and carries `effects` out.
     ///
     /// # Errors
-    /// [`Error::NoExchange`], [`Error::NoQueue`], [`Error::QueueLocked`], [`Error::Argument`]
-    pub fn bind_queue(&self, key: &BindingKey<'_>, queue: &str, connection: ConnectionId) -> Result<Lsn, Error> {
+    /// [`Error::NoExchange`], [`Error::NoQueue`], [`Error::QueueLocked`], [`Error::Argument`], [`Error::Exchange`]
+    pub fn bind_queue(
+        &self,
+        key: &BindingKey<'_>,
+        queue: &str,
+        connection: ConnectionId,
+        effects: &mut Effects,
+    ) -> Result<Lsn, Error> {
         let mut topology = self.topology.lock();
         let source = self.exchange(key.source)?;
         let queue = self.usable_queue(queue, connection)?;
-        validate_binding(source.kind, key.arguments)?;
+        validate_binding(source.kind, &key.to(&source, &queue.name, Some(queue.settings.queue_type)))?;
         let binding = Binding::new(key, BindingEnd::Queue(Name::clone(&queue.name)), source.durable && queue.durable);
-        Ok(self.bind(&mut topology, &source, binding, Destination::Queue(queue)))
+        let to = Destination::Queue(Arc::clone(&queue));
+        let (is_new, bound) = self.bind(&mut topology, &source, binding, to, key.user);
+        drop(topology);
+        let history = source.history.as_ref().filter(|_| is_new);
+        Ok(history.map_or(bound, |history| bound.max(self.publish_to(&queue, history.messages(), effects))))
     }
 
-    /// Binds an exchange to another.
+    /// Binds an exchange to another. The caller carries `effects` out.
     ///
     /// # Errors
-    /// [`Error::NoExchange`], [`Error::Argument`]
-    pub fn bind_exchange(&self, key: &BindingKey<'_>, destination: &str) -> Result<Lsn, Error> {
+    /// [`Error::NoExchange`], [`Error::Argument`], [`Error::Exchange`]
+    pub fn bind_exchange(&self, key: &BindingKey<'_>, destination: &str, effects: &mut Effects) -> Result<Lsn, Error> {
         let mut topology = self.topology.lock();
         let source = self.exchange(key.source)?;
         let destination = self.exchange(destination)?;
-        validate_binding(source.kind, key.arguments)?;
+        validate_binding(source.kind, &key.to(&source, &destination.name, None))?;
         let name = Name::clone(&destination.name);
         let binding =
             Binding::new(key, BindingEnd::Exchange(Name::clone(&name)), source.durable && destination.durable);
-        Ok(self.bind(&mut topology, &source, binding, Destination::Exchange(name)))
+        let (is_new, bound) = self.bind(&mut topology, &source, binding, Destination::Exchange(name), key.user);
+        drop(topology);
+        let history = source.history.as_ref().filter(|_| is_new);
+        let messages = history.map(History::messages).into_iter().flatten();
+        Ok(messages.fold(bound, |end, message| end.max(self.publish_again(&destination, message, effects))))
     }
 
-    fn bind(&self, topology: &mut Bindings, source: &Exchange, binding: Binding, to: Destination) -> Lsn {
+    /// Adds a binding and writes it down, if it is not there. Says whether it is new, and when it is durable.
+    fn bind(
+        &self,
+        topology: &mut Bindings,
+        source: &Exchange,
+        binding: Binding,
+        to: Destination,
+        user: &str,
+    ) -> (bool, Lsn) {
         let durable = binding.durable;
-        let Some(binding) = self.insert_binding(topology, source, binding, to) else { return topology.lsn_if(durable) };
+        let Some(binding) = self.insert_binding(topology, source, binding, to) else {
+            return (false, topology.lsn_if(durable));
+        };
+        self.services.event("binding.created", |fields| binding.tell(&self.name, fields).by(user));
         if !durable {
-            return Lsn::default();
+            return (true, Lsn::default());
         }
-        self.write(topology, &Record::Bound { vhost: &self.name, binding: binding.record() })
+        (true, self.write(topology, &Record::Bound { vhost: &self.name, binding: binding.record() }))
     }
 
     /// Adds a binding, unless it is there.
@@ -197,45 +261,62 @@ impl Vhost {
         to: Destination,
     ) -> Option<Arc<Binding>> {
         let binding = topology.insert(binding)?;
-        source.table.write().bind(&binding.routing_key, &binding.arguments, to);
+        let mut table = source.table.write();
+        table.bind(&binding.routing_key, &binding.arguments, to);
+        self.note_events_wanted(source, &table);
+        drop(table);
         source.bump_generation();
         Some(binding)
     }
 
-    /// Removes a binding; that it is not there is no error.
+    /// The exchange of events has a binding, or none any more.
+    fn note_events_wanted(&self, source: &Exchange, table: &Table<Destination>) {
+        if &*source.name == events::EXCHANGE {
+            self.services.notices.events_wanted.store(!table.is_empty(), Ordering::Relaxed);
+        }
+    }
+
+    /// Removes a binding; that it is not there is no error, whosever the queue is.
     ///
     /// # Errors
     /// [`Error::QueueLocked`]
     pub fn unbind_queue(&self, key: &BindingKey<'_>, queue: &str, connection: ConnectionId) -> Result<Lsn, Error> {
         let mut topology = self.topology.lock();
         let Some(queue) = self.queues.get(queue) else { return Ok(topology.last_lsn) };
-        self.check_owner(&queue, connection)?;
-        let end = BindingEnd::Queue(Name::clone(&queue.name));
-        Ok(self.unbind(&mut topology, key, end))
+        let binding = Binding::new(key, BindingEnd::Queue(Name::clone(&queue.name)), false);
+        if topology.contains(&binding) {
+            self.check_owner(&queue, connection)?;
+        }
+        Ok(self.unbind(&mut topology, &binding, key.user))
     }
 
     /// Removes a binding between exchanges; that it is not there is no error.
     pub fn unbind_exchange(&self, key: &BindingKey<'_>, destination: &str) -> Lsn {
         let mut topology = self.topology.lock();
-        self.unbind(&mut topology, key, BindingEnd::Exchange(destination.into()))
+        let binding = Binding::new(key, BindingEnd::Exchange(destination.into()), false);
+        self.unbind(&mut topology, &binding, key.user)
     }
 
-    fn unbind(&self, topology: &mut Bindings, key: &BindingKey<'_>, end: BindingEnd) -> Lsn {
-        let Some(binding) = topology.remove(&Binding::new(key, end, false)) else { return topology.last_lsn };
-        let unbound = self.unroute(topology, &binding, None);
+    fn unbind(&self, topology: &mut Bindings, binding: &Binding, user: &str) -> Lsn {
+        let Some(binding) = topology.remove(binding) else { return topology.last_lsn };
+        let unbound = self.unroute(topology, &binding, None, user);
         unbound.max(self.auto_delete_exchange(topology, &binding.source))
     }
 
     /// Takes a binding out of its source's table. `gone` is its destination when that left the registry already.
-    fn unroute(&self, topology: &mut Bindings, binding: &Binding, gone: Option<&Arc<Queue>>) -> Lsn {
+    fn unroute(&self, topology: &mut Bindings, binding: &Binding, gone: Option<&Arc<Queue>>, user: &str) -> Lsn {
         let destination = match &binding.destination {
             BindingEnd::Exchange(name) => Some(Destination::Exchange(Name::clone(name))),
             BindingEnd::Queue(name) => gone.cloned().or_else(|| self.queues.get(name)).map(Destination::Queue),
         };
         if let (Some(source), Some(destination)) = (self.exchanges.get(&binding.source), destination) {
-            source.table.write().unbind(&binding.routing_key, &binding.arguments, &destination);
+            let mut table = source.table.write();
+            table.unbind(&binding.routing_key, &binding.arguments, &destination);
+            self.note_events_wanted(&source, &table);
+            drop(table);
             source.bump_generation();
         }
+        self.services.event("binding.deleted", |fields| binding.tell(&self.name, fields).by(user));
         if !binding.durable {
             return Lsn::default();
         }
@@ -247,7 +328,7 @@ impl Vhost {
         let mut end = Lsn::default();
         for binding in topology.all_to(&BindingEnd::Queue(Name::clone(&queue.name))) {
             topology.remove(&binding);
-            end = end.max(self.unroute(topology, &binding, Some(queue)));
+            end = end.max(self.unroute(topology, &binding, Some(queue), INTERNAL_USER));
             end = end.max(self.auto_delete_exchange(topology, &binding.source));
         }
         end
@@ -258,11 +339,11 @@ impl Vhost {
         let mut end = Lsn::default();
         for binding in topology.all_from(name) {
             topology.remove(&binding);
-            end = end.max(self.unroute(topology, &binding, None));
+            end = end.max(self.unroute(topology, &binding, None, INTERNAL_USER));
         }
         for binding in topology.all_to(&BindingEnd::Exchange(Name::clone(name))) {
             topology.remove(&binding);
-            end = end.max(self.unroute(topology, &binding, None));
+            end = end.max(self.unroute(topology, &binding, None, INTERNAL_USER));
             end = end.max(self.auto_delete_exchange(topology, &binding.source));
         }
         end
@@ -274,7 +355,7 @@ impl Vhost {
             return Lsn::default();
         }
         match self.exchanges.get(name).filter(|exchange| exchange.auto_delete) {
-            Some(exchange) => self.remove_exchange(topology, &exchange),
+            Some(exchange) => self.remove_exchange(topology, &exchange, INTERNAL_USER),
             None => Lsn::default(),
         }
     }

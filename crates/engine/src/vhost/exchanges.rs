@@ -5,14 +5,17 @@ use std::sync::atomic::Ordering;
 
 use leveret_codec::table::FieldTable;
 
+use crate::delay::INNER_TYPE;
 use crate::error::Error;
-use crate::exchange::{ALTERNATE_EXCHANGE, Exchange, ExchangeKind};
+use crate::exchange::table::validate_arguments;
+use crate::exchange::{ALTERNATE_EXCHANGE, Exchange};
 use crate::journal::{Lsn, Record};
 use crate::names::Name;
 use crate::permission::{Resource, Verb};
 use crate::queue::arguments::{check_alternate_exchange, check_equivalent, check_same};
 use crate::user::User;
 use crate::vhost::bindings::Bindings;
+use crate::vhost::delayed::{check_type, routing_kind};
 use crate::vhost::{Vhost, without_line_breaks};
 
 /// What an exchange.declare asks for.
@@ -43,21 +46,21 @@ impl Vhost {
     ///
     /// # Errors
     /// [`Error::DefaultExchange`], [`Error::AccessRefused`], [`Error::UnknownExchangeType`], [`Error::ReservedName`],
-    /// [`Error::Argument`]
+    /// [`Error::Argument`], [`Error::Exchange`]
     pub fn declare_exchange(&self, declare: &ExchangeDeclare<'_>, user: &User) -> Result<Lsn, Error> {
         let name = &*without_line_breaks(declare.name);
-        let kind =
-            ExchangeKind::parse(declare.kind).ok_or_else(|| Error::UnknownExchangeType(declare.kind.to_owned()))?;
+        check_type(declare.kind)?;
         not_default(name)?;
         user.check(self, Verb::Configure, Resource::Exchange(name))?;
         let mut topology = self.topology.lock();
         if let Some(existing) = self.exchanges.get(name) {
-            self.check_same_exchange(&existing, kind, declare)?;
+            self.check_same_exchange(&existing, declare)?;
             return Ok(topology.lsn_if(existing.durable));
         }
         if name.starts_with("amq.") {
             return Err(Error::ReservedName { kind: "exchange", name: name.to_owned() });
         }
+        let kind = routing_kind(declare.kind, declare.arguments)?;
         check_alternate_exchange(name, &self.name, declare.arguments)?;
         let exchange = Exchange::new(
             name.into(),
@@ -71,19 +74,16 @@ impl Vhost {
             user.check(self, Verb::Read, Resource::Exchange(name))?;
             user.check(self, Verb::Write, Resource::Exchange(alternate))?;
         }
-        Ok(self.add_exchange(&mut topology, exchange))
+        validate_arguments(kind, declare.arguments)?;
+        let exchange = self.with_hidden_queue(&mut topology, exchange, declare.kind);
+        Ok(self.add_exchange(&mut topology, exchange, &user.name))
     }
 
-    fn check_same_exchange(
-        &self,
-        existing: &Exchange,
-        kind: ExchangeKind,
-        declare: &ExchangeDeclare<'_>,
-    ) -> Result<(), Error> {
+    fn check_same_exchange(&self, existing: &Exchange, declare: &ExchangeDeclare<'_>) -> Result<(), Error> {
         let same = |property, current: &str, received: &str| {
             check_same("exchange", &existing.name, &self.name, property, current, received)
         };
-        same("type", existing.kind.as_str(), kind.as_str())?;
+        same("type", &atom(existing.type_name()), &atom(declare.kind))?;
         same("durable", bool_text(existing.durable), bool_text(declare.durable))?;
         same("auto_delete", bool_text(existing.auto_delete), bool_text(declare.auto_delete))?;
         same("internal", bool_text(existing.internal), bool_text(declare.internal))?;
@@ -91,22 +91,28 @@ impl Vhost {
             "exchange",
             &existing.name,
             &self.name,
-            &[ALTERNATE_EXCHANGE],
+            if existing.delay.is_some() { &[ALTERNATE_EXCHANGE, INNER_TYPE] } else { &[ALTERNATE_EXCHANGE] },
             &existing.arguments,
             declare.arguments,
         )?;
         Ok(())
     }
 
-    fn add_exchange(&self, topology: &mut Bindings, exchange: Exchange) -> Lsn {
+    fn add_exchange(&self, topology: &mut Bindings, exchange: Exchange, user: &str) -> Lsn {
         let exchange = self.insert_exchange(exchange);
+        self.services.event("exchange.created", |fields| {
+            let fields = fields.text("name", &exchange.name).text("vhost", &self.name);
+            let fields = fields.text("type", exchange.type_name()).flag("durable", exchange.durable);
+            let fields = fields.flag("auto_delete", exchange.auto_delete).flag("internal", exchange.internal);
+            fields.table("arguments", &exchange.arguments).text("policy", "").by(user)
+        });
         if !exchange.durable {
             return Lsn::default();
         }
         let record = Record::ExchangeDeclared {
             vhost: &self.name,
             name: &exchange.name,
-            kind: exchange.kind.as_str(),
+            kind: exchange.type_name(),
             auto_delete: exchange.auto_delete,
             internal: exchange.internal,
             arguments: &exchange.arguments,
@@ -115,6 +121,7 @@ impl Vhost {
     }
 
     pub(super) fn insert_exchange(&self, exchange: Exchange) -> Arc<Exchange> {
+        self.apply_policies_to_exchange(&exchange);
         let exchange = Arc::new(exchange);
         self.exchanges.insert_new(Name::clone(&exchange.name), Arc::clone(&exchange));
         self.exchange_generation.fetch_add(1, Ordering::AcqRel);
@@ -137,15 +144,18 @@ impl Vhost {
         if if_unused && topology.has_source(name) {
             return Err(Error::ExchangeInUse { exchange: Name::clone(&exchange.name), vhost: Name::clone(&self.name) });
         }
-        Ok(self.remove_exchange(&mut topology, &exchange))
+        Ok(self.remove_exchange(&mut topology, &exchange, &user.name))
     }
 
-    pub(super) fn remove_exchange(&self, topology: &mut Bindings, exchange: &Exchange) -> Lsn {
+    pub(super) fn remove_exchange(&self, topology: &mut Bindings, exchange: &Exchange, user: &str) -> Lsn {
+        self.services
+            .event("exchange.deleted", |fields| fields.text("name", &exchange.name).text("vhost", &self.name).by(user));
         self.exchanges.remove(&exchange.name);
         self.exchange_generation.fetch_add(1, Ordering::AcqRel);
         let unbound = self.unbind_all_of_exchange(topology, &exchange.name);
+        let dropped = self.remove_hidden_queue(topology, exchange);
         if !exchange.durable {
-            return unbound;
+            return unbound.max(dropped);
         }
         self.write(topology, &Record::ExchangeDeleted { vhost: &self.name, name: &exchange.name })
     }
@@ -154,6 +164,11 @@ impl Vhost {
 /// The text of a boolean in a refusal.
 pub(super) fn bool_text(value: bool) -> &'static str {
     if value { "true" } else { "false" }
+}
+
+/// A type's name as Erlang prints an atom, which is what it is to RabbitMQ.
+fn atom(name: &str) -> std::borrow::Cow<'_, str> {
+    if name.contains('-') { format!("'{name}'").into() } else { name.into() }
 }
 
 /// Refuses the default exchange.

@@ -1,28 +1,36 @@
 //! A vhost: its exchanges, queues and bindings.
 
 mod bindings;
+mod delayed;
 mod exchanges;
+mod history;
+mod policies;
 mod publish;
 mod queues;
 mod restore;
 mod routing;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 
 use leveret_codec::table::FieldTable;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::error::Error;
+use crate::events;
 use crate::exchange::{Exchange, ExchangeKind};
 use crate::journal::{Lsn, Record};
 use crate::names::{ConnectionId, Name, QueueId};
+use crate::policy::Policies;
 use crate::queue::Queue;
+use crate::queue::arguments::QueueType;
 use crate::registry::Registry;
 use crate::services::Services;
+use crate::trace;
 pub use crate::vhost::bindings::BindingKey;
 use crate::vhost::bindings::Bindings;
 pub use crate::vhost::exchanges::ExchangeDeclare;
+pub(crate) use crate::vhost::policies::REPLY_QUEUE_PREFIX;
 pub use crate::vhost::publish::Published;
 pub use crate::vhost::queues::{QueueDeclare, QueueDeleted};
 pub use crate::vhost::routing::Routed;
@@ -31,7 +39,7 @@ pub use crate::vhost::routing::Routed;
 pub struct Vhost {
     /// Its name.
     pub name: Name,
-    me: Weak<Self>,
+    pub(crate) me: Weak<Self>,
     pub(crate) services: Arc<Services>,
     pub(crate) exchanges: Registry<Exchange>,
     pub(crate) queues: Registry<Queue>,
@@ -41,11 +49,23 @@ pub struct Vhost {
     exchange_generation: Arc<AtomicU64>,
     /// The broker's counter of queue ids.
     queue_ids: Arc<AtomicU64>,
+    /// What acts on queues and exchanges beside their arguments.
+    policies: RwLock<Policies>,
+    /// What queues are that do not say it.
+    default_queue_type: Mutex<QueueType>,
+    /// What is published and delivered is copied to the exchange of traces.
+    pub(crate) traced: AtomicBool,
 }
 
 impl std::fmt::Debug for Vhost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Vhost").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Vhost {
+    fn drop(&mut self) {
+        self.set_tracing(false);
     }
 }
 
@@ -62,6 +82,9 @@ impl Vhost {
             topology: Mutex::default(),
             exchange_generation: Arc::default(),
             queue_ids,
+            policies: RwLock::default(),
+            default_queue_type: Mutex::default(),
+            traced: AtomicBool::new(false),
         });
         for (name, kind, internal) in [
             ("", ExchangeKind::Direct, false),
@@ -70,12 +93,33 @@ impl Vhost {
             ("amq.topic", ExchangeKind::Topic, false),
             ("amq.headers", ExchangeKind::Headers, false),
             ("amq.match", ExchangeKind::Headers, false),
-            ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
+            (trace::EXCHANGE, ExchangeKind::Topic, true),
         ] {
-            let exchange = Exchange::new(name.into(), kind, true, false, internal, FieldTable::default());
-            vhost.exchanges.insert_new(Name::clone(&exchange.name), Arc::new(exchange));
+            vhost.predeclare(name, kind, internal);
         }
         vhost
+    }
+
+    fn predeclare(&self, name: &str, kind: ExchangeKind, internal: bool) {
+        let exchange = Exchange::new(name.into(), kind, true, false, internal, FieldTable::default());
+        self.exchanges.insert_new(Name::clone(&exchange.name), Arc::new(exchange));
+    }
+
+    /// Events of the whole broker are told here.
+    pub(crate) fn tell_events(&self) {
+        self.predeclare(events::EXCHANGE, ExchangeKind::Topic, true);
+        self.services.notices.tell_events_in(Weak::clone(&self.me));
+    }
+
+    /// What queues are from now on that do not say it, as far as they can be.
+    pub fn set_default_queue_type(&self, queue_type: QueueType) {
+        *self.default_queue_type.lock() = queue_type;
+    }
+
+    /// What queues are that do not say it.
+    #[must_use]
+    pub fn default_queue_type(&self) -> QueueType {
+        *self.default_queue_type.lock()
     }
 
     /// The queue `name`.

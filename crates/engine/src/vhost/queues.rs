@@ -1,15 +1,19 @@
 //! Declaring and deleting queues.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Weak};
 
-use leveret_codec::table::FieldTable;
+use leveret_codec::table::{FieldTable, FieldValue};
 
 use crate::effects::Effects;
 use crate::error::Error;
+use crate::events::INTERNAL_USER;
 use crate::journal::{Lsn, Record};
 use crate::names::{ConnectionId, Name, generated_name};
 use crate::permission::{Resource, Verb};
-use crate::queue::arguments::{QueueArguments, QueueProperties, check_equivalent_queue, check_same};
+use crate::queue::arguments::{
+    QUEUE_TYPE, QueueArguments, QueueProperties, QueueType, check_equivalent_queue, check_same,
+};
 use crate::queue::{Counts, NewQueue, Queue};
 use crate::user::User;
 use crate::vhost::bindings::Bindings;
@@ -53,6 +57,9 @@ impl Vhost {
         let name = without_line_breaks(name);
         user.check_any(self, Resource::Queue(&name))?;
         let queue = self.usable_queue(&name, connection)?;
+        if queue.settings.queue_type == QueueType::Classic {
+            queue.touch();
+        }
         Ok((Name::clone(&queue.name), queue.counts()))
     }
 
@@ -66,6 +73,8 @@ impl Vhost {
         user: &User,
         connection: ConnectionId,
     ) -> Result<(Arc<Queue>, Counts, Lsn), Error> {
+        let arguments = self.with_default_type(declare);
+        let declare = &QueueDeclare { arguments: &arguments, ..*declare };
         let server_named = declare.name.is_empty();
         let name = match server_named {
             true => generated_name("amq.gen-", declare.random),
@@ -76,6 +85,9 @@ impl Vhost {
         if let Some(existing) = self.queues.get(&*name) {
             self.check_same_queue(&existing, declare, connection)?;
             let counts = existing.counts();
+            if existing.settings.queue_type == QueueType::Classic {
+                existing.touch();
+            }
             let lsn = topology.lsn_if(existing.durable);
             return Ok((existing, counts, lsn));
         }
@@ -95,9 +107,23 @@ impl Vhost {
             home: Weak::clone(&self.me),
             services: Arc::clone(&self.services),
         }));
+        self.apply_policies_to_new_queue(&queue);
         let lsn = self.add_queue(&mut topology, &queue);
+        self.tell_created(&queue, &user.name);
         drop(topology);
         Ok((queue, Counts::default(), lsn))
+    }
+
+    /// The arguments with the vhost's type of queue, where they say none and the queue can be of it.
+    fn with_default_type<'a>(&self, declare: &QueueDeclare<'a>) -> Cow<'a, FieldTable> {
+        let default = self.default_queue_type();
+        let fits = declare.durable && !declare.exclusive && !declare.auto_delete;
+        if default == QueueType::Classic || !fits || declare.arguments.get(QUEUE_TYPE).is_some() {
+            return Cow::Borrowed(declare.arguments);
+        }
+        let mut arguments = declare.arguments.clone();
+        arguments.push(QUEUE_TYPE, FieldValue::LongStr(default.as_str().as_bytes().into()));
+        Cow::Owned(arguments)
     }
 
     fn check_new_queue(
@@ -176,13 +202,15 @@ impl Vhost {
 
     pub(super) fn insert_queue(&self, queue: &Arc<Queue>) {
         self.queues.insert_new(Name::clone(&queue.name), Arc::clone(queue));
+        queue.start_time();
         self.default_exchange_changed();
     }
 
     /// Deletes a queue, its messages and bindings; that it is not there is no error.
     ///
     /// # Errors
-    /// [`Error::AccessRefused`], [`Error::QueueLocked`], [`Error::QueueInUse`], [`Error::QueueNotEmpty`]
+    /// [`Error::AccessRefused`], [`Error::QueueLocked`], [`Error::QueueInUse`], [`Error::QueueNotEmpty`],
+    /// [`Error::ConditionalDelete`]
     pub fn delete_queue(
         &self,
         name: &str,
@@ -196,7 +224,11 @@ impl Vhost {
         let Some(queue) = self.queues.get(&*name) else { return Ok(self.deleted_before()) };
         self.check_owner(&queue, connection)?;
         let (queue_name, vhost) = (Name::clone(&queue.name), Name::clone(&self.name));
-        self.remove_queue(&queue, effects, |counts| {
+        if queue.settings.queue_type == QueueType::Quorum && (if_unused || if_empty) {
+            let flag = if if_unused { "if-unused" } else { "if-empty" };
+            return Err(Error::ConditionalDelete { queue: queue_name, vhost, flag });
+        }
+        self.remove_queue(&queue, &user.name, effects, |counts| {
             if if_unused && counts.consumers > 0 {
                 return Err(Error::QueueInUse { queue: queue_name, vhost });
             }
@@ -210,20 +242,22 @@ impl Vhost {
     /// Deletes an exclusive queue with its connection.
     pub fn delete_owned_queue(&self, queue: &Arc<Queue>, effects: &mut Effects) {
         // Nothing is asked of the counts, so that nothing can be refused.
-        let _ = self.remove_queue(queue, effects, |_| Ok(()));
+        let _ = self.remove_queue(queue, INTERNAL_USER, effects, |_| Ok(()));
     }
 
     /// Deletes an auto-delete queue, unless a consumer has come meanwhile.
     pub(crate) fn auto_delete(&self, queue: &Arc<Queue>, effects: &mut Effects) {
         let in_use =
             |queue: &Queue| Error::QueueInUse { queue: Name::clone(&queue.name), vhost: Name::clone(&self.name) };
-        let _ =
-            self.remove_queue(queue, effects, |counts| if counts.consumers > 0 { Err(in_use(queue)) } else { Ok(()) });
+        let _ = self.remove_queue(queue, INTERNAL_USER, effects, |counts| {
+            if counts.consumers > 0 { Err(in_use(queue)) } else { Ok(()) }
+        });
     }
 
     fn remove_queue(
         &self,
         queue: &Arc<Queue>,
+        user: &str,
         effects: &mut Effects,
         allowed: impl FnOnce(Counts) -> Result<(), Error>,
     ) -> Result<QueueDeleted, Error> {
@@ -235,6 +269,7 @@ impl Vhost {
         self.queues.remove(&queue.name);
         self.default_exchange_changed();
         let unbound = self.unbind_all_to_queue(&mut topology, queue);
+        self.tell_deleted(queue, user);
         let deleted = match closed.journaled {
             true => self.write(&mut topology, &Record::QueueDeleted { id: queue.id }),
             false => Lsn::default(),

@@ -3,29 +3,31 @@
 use std::sync::{Arc, Weak};
 
 use crate::exchange::table::validate_binding;
-use crate::exchange::{Destination, Exchange, ExchangeKind};
+use crate::exchange::{Destination, Exchange};
 use crate::names::Name;
 use crate::queue::arguments::QueueArguments;
 use crate::queue::{NewQueue, Queue};
 use crate::restore::{RestoredBinding, RestoredExchange, RestoredQueue};
 use crate::vhost::bindings::{Binding, BindingEnd};
+use crate::vhost::delayed::routing_kind;
 use crate::vhost::{BindingKey, Vhost};
 
 impl Vhost {
-    /// Puts an exchange back, unless it is predeclared. The error says why it cannot be.
-    pub(crate) fn restore_exchange(&self, found: &RestoredExchange) -> Result<(), String> {
+    /// Puts an exchange back, unless it is predeclared, with what was found to wait in it. The error says why it cannot be.
+    pub(crate) fn restore_exchange(
+        &self,
+        found: &RestoredExchange,
+        hidden: Option<&RestoredQueue>,
+    ) -> Result<(), String> {
         if self.exchanges.get(&*found.name).is_some() {
             return Ok(());
         }
-        let kind = ExchangeKind::parse(&found.kind).ok_or_else(|| {
-            format!(
-                "exchange '{}' in vhost '{}' is left out: its type '{}' is unknown",
-                found.name, self.name, found.kind
-            )
-        })?;
+        let kind = routing_kind(&found.kind, &found.arguments)
+            .map_err(|error| format!("exchange '{}' in vhost '{}' is left out: {error}", found.name, self.name))?;
         let (auto_delete, internal) = (found.auto_delete, found.internal);
         let name = found.name.as_str().into();
-        self.insert_exchange(Exchange::new(name, kind, true, auto_delete, internal, found.arguments.clone()));
+        let exchange = Exchange::new(name, kind, true, auto_delete, internal, found.arguments.clone());
+        self.insert_exchange(self.with_restored_queue(exchange, &found.kind, hidden));
         Ok(())
     }
 
@@ -65,16 +67,22 @@ impl Vhost {
             format!("binding of '{destination}' to '{source}' in vhost '{}' is left out: {reason}", self.name)
         };
         let source = self.exchange(&found.source).map_err(|error| left_out(&error))?;
-        validate_binding(source.kind, &found.arguments).map_err(|error| left_out(&error))?;
         let name = Name::from(found.destination.as_str());
-        let (end, to) = if found.destination_is_queue {
+        let (end, to, queue_type) = if found.destination_is_queue {
             let queue = self.queue(&name).map_err(|error| left_out(&error))?;
-            (BindingEnd::Queue(name), Destination::Queue(queue))
+            let queue_type = queue.settings.queue_type;
+            (BindingEnd::Queue(Name::clone(&name)), Destination::Queue(queue), Some(queue_type))
         } else {
             self.exchange(&name).map_err(|error| left_out(&error))?;
-            (BindingEnd::Exchange(Name::clone(&name)), Destination::Exchange(name))
+            (BindingEnd::Exchange(Name::clone(&name)), Destination::Exchange(Name::clone(&name)), None)
         };
-        let key = BindingKey { source: &found.source, routing_key: &found.routing_key, arguments: &found.arguments };
+        let key = BindingKey {
+            source: &found.source,
+            routing_key: &found.routing_key,
+            arguments: &found.arguments,
+            user: "",
+        };
+        validate_binding(source.kind, &key.to(&source, &name, queue_type)).map_err(|error| left_out(&error))?;
         self.insert_binding(&mut self.topology.lock(), &source, Binding::new(&key, end, true), to);
         Ok(())
     }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use leveret_codec::table::TableRef;
+use leveret_codec::properties::PropertiesRef;
 use smallvec::SmallVec;
 
+use crate::exchange::history::History;
+use crate::exchange::table::Subject;
 use crate::exchange::{Destination, Exchange, Generation};
+use crate::message::Message;
 use crate::names::{Name, QueueId};
 use crate::publish::Route;
 use crate::queue::Queue;
@@ -19,6 +22,8 @@ pub struct Routed {
     pub queues: Route,
     /// What it was found by; none when it holds for this message alone.
     grounds: Option<SmallVec<[Generation; 2]>>,
+    /// Exchanges on the way that keep the message: [`Routed::remember`] gives it to them.
+    histories: Vec<Arc<Exchange>>,
 }
 
 impl Routed {
@@ -33,6 +38,19 @@ impl Routed {
     pub fn is_current(&self) -> bool {
         self.grounds.as_ref().is_some_and(|grounds| grounds.iter().all(Generation::is_current))
     }
+
+    /// Whether exchanges on the way keep the message.
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        !self.histories.is_empty()
+    }
+
+    /// Gives the message to the exchanges on the way that keep it. Whoever asks for a route and publishes calls it.
+    pub fn remember(&self, message: &Message) {
+        for history in self.histories.iter().filter_map(|exchange| exchange.history.as_ref()) {
+            history.keep(message.alone());
+        }
+    }
 }
 
 /// A walk over exchanges: each is visited once, so that rings of bindings end.
@@ -42,67 +60,73 @@ struct Walk<'a> {
     visited: SmallVec<[Name; 4]>,
     next: SmallVec<[Arc<Exchange>; 4]>,
     grounds: SmallVec<[Generation; 2]>,
+    histories: Vec<Arc<Exchange>>,
     vhost: &'a Vhost,
 }
 
 impl Vhost {
-    /// The queues for a message published to `exchange` with `keys` (the publish's own, then CC and BCC). `headers` are asked
-    /// for only when a headers exchange is on the way; a route that read them, or had more than one key, is not reusable.
-    pub fn route<'h>(
-        &self,
-        exchange: &Arc<Exchange>,
-        keys: &[&[u8]],
-        headers: impl Fn() -> Option<TableRef<'h>>,
-    ) -> Routed {
+    /// The queues for a message published to `exchange` with `keys` (the publish's own, then CC and BCC). A route with more than
+    /// one key, or by an exchange that goes by anything else than the key, is not reusable.
+    pub fn route(&self, exchange: &Arc<Exchange>, keys: &[&[u8]], properties: PropertiesRef<'_>) -> Routed {
         let mut walk = Walk {
             queues: SmallVec::new(),
             seen_queues: HashSet::new(),
             visited: SmallVec::new(),
             next: SmallVec::new(),
             grounds: SmallVec::new(),
+            histories: Vec::new(),
             vhost: self,
         };
         walk.grounds.push(Generation::new(&self.exchange_generation));
         walk.visit(Arc::clone(exchange));
         let mut reusable = keys.len() == 1;
+        let subject = Subject { keys, properties, random: &|| self.services.random() };
         while let Some(exchange) = walk.next.pop() {
             walk.grounds.push(exchange.generation());
-            reusable &= !walk.step(&exchange, keys, &headers);
+            reusable &= walk.step(&exchange, &subject);
         }
-        Routed { queues: walk.queues.into_iter().collect(), grounds: reusable.then_some(walk.grounds) }
+        Routed {
+            queues: walk.queues.into_iter().collect(),
+            grounds: reusable.then_some(walk.grounds),
+            histories: walk.histories,
+        }
     }
 }
 
 impl Walk<'_> {
-    /// Follows the bindings of one exchange; says whether they read the headers.
-    fn step<'h>(&mut self, exchange: &Exchange, keys: &[&[u8]], headers: &impl Fn() -> Option<TableRef<'h>>) -> bool {
+    /// Follows the bindings of one exchange; says whether it goes by the key alone.
+    fn step(&mut self, exchange: &Arc<Exchange>, subject: &Subject<'_>) -> bool {
         if exchange.is_default() {
-            for key in keys {
+            for key in subject.keys {
                 let queue = std::str::from_utf8(key).ok().and_then(|name| self.vhost.queues.get(name));
                 if let Some(queue) = queue {
                     self.reach(&queue);
                 }
             }
+            return true;
+        }
+        if let Some(hidden) = exchange.delay_for(subject.properties) {
+            self.reach(hidden);
             return false;
         }
+        if exchange.history.is_some() && History::wants(subject.properties) {
+            self.histories.push(Arc::clone(exchange));
+        }
         let table = exchange.table.read();
-        let needs_headers = table.needs_headers();
-        let headers = if needs_headers { headers() } else { None };
+        let goes_by_key = table.goes_by_key() && exchange.history.is_none() && exchange.delay.is_none();
         let mut matched = false;
-        for key in keys {
-            table.visit(key, headers, &mut |destination| {
-                matched = true;
-                match destination {
-                    Destination::Queue(queue) => self.reach(queue),
-                    Destination::Exchange(name) => self.visit_named(name),
-                }
-            });
-        }
+        table.visit(subject, &mut |destination| {
+            matched = true;
+            match destination {
+                Destination::Queue(queue) => self.reach(queue),
+                Destination::Exchange(name) => self.visit_named(name),
+            }
+        });
         drop(table);
-        if let (false, Some(alternate)) = (matched, &exchange.alternate) {
-            self.visit_named(alternate);
+        if !matched && let Some(alternate) = exchange.alternate() {
+            self.visit_named(&alternate);
         }
-        needs_headers
+        goes_by_key
     }
 
     fn reach(&mut self, queue: &Arc<Queue>) {
@@ -123,8 +147,9 @@ impl Walk<'_> {
         self.queues.push(Arc::clone(queue));
     }
 
+    /// Goes on to an exchange. The default exchange is one for publishes alone.
     fn visit_named(&mut self, name: &Name) {
-        if let Some(exchange) = self.vhost.exchanges.get(name) {
+        if let Some(exchange) = self.vhost.exchanges.get(name).filter(|exchange| !exchange.is_default()) {
             self.visit(exchange);
         }
     }

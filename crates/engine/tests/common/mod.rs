@@ -1,11 +1,13 @@
 //! A journal in memory that answers when it is told to, and an outlet that remembers.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+mod restart;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, Weak};
 
 use leveret_codec::table::FieldTable;
-use leveret_engine::clock::ManualClock;
+use leveret_engine::clock::{Clock, ManualClock};
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::{BlobStore, BodyAt, Journal, LoadRequest, Loaded, Lsn, Page, Record, SeqRange, Waiter};
 use leveret_engine::memory::MemoryBudget;
@@ -30,6 +32,12 @@ pub struct TestJournal {
 struct State {
     end: u64,
     bodies: Vec<Message>,
+    /// When each body came.
+    arrived_ms: Vec<u64>,
+    clock: Option<Arc<ManualClock>>,
+    topology: restart::Topology,
+    /// Those who wait for room, while there is none.
+    full: Option<Vec<Arc<dyn Waiter>>>,
     queues: BTreeMap<u64, StoredQueue>,
     requests: Vec<LoadRequest>,
     /// The page for the oldest request, and the positions in it that were lost, if it was read already.
@@ -58,6 +66,17 @@ struct StoredMessage {
 impl TestJournal {
     pub fn new(can_page: bool) -> Arc<Self> {
         Arc::new(Self { can_page, state: Mutex::default() })
+    }
+
+    /// What comes from now on came at this clock's time.
+    pub fn set_clock(&self, clock: &Arc<ManualClock>) {
+        self.state.lock().unwrap().clock = Some(Arc::clone(clock));
+    }
+
+    /// There is no room, until there is.
+    pub fn set_full(&self, is_full: bool) {
+        let before = std::mem::replace(&mut self.state.lock().unwrap().full, is_full.then(Vec::new));
+        before.into_iter().flatten().for_each(|waiter| waiter.wake());
     }
 
     /// What was appended since the last call, in words.
@@ -142,6 +161,7 @@ impl TestJournal {
             bytes: queue.messages.values().map(|message| lens[message.body]).sum(),
             first_seq: queue.messages.keys().next().copied().unwrap_or_default(),
             last_seq: queue.last_seq,
+            stream_segments: Vec::new(),
         }
     }
 }
@@ -170,7 +190,7 @@ impl State {
                 seq,
                 deliveries,
                 transient: stored.transient,
-                arrived_ms: 0,
+                arrived_ms: self.arrived_ms[stored.body],
                 message: message.clone(),
             });
         }
@@ -178,6 +198,7 @@ impl State {
     }
 
     fn apply(&mut self, record: &Record<'_>) {
+        self.topology.apply(record);
         match *record {
             Record::Enqueue { queue, first_seq, bodies, bytes, transient } => {
                 assert!(!bodies.is_empty());
@@ -246,6 +267,9 @@ fn in_words(record: &Record<'_>) -> String {
         Record::Returned { queue, counts } => format!("returned q{} {counts:?}", queue.0),
         Record::QueueDeclared { name, .. } => format!("declared {name}"),
         Record::QueueDeleted { id } => format!("deleted q{}", id.0),
+        Record::StreamSegment { queue, segment } => {
+            format!("segment q{} {}..{}", queue.0, segment.first_seq, segment.last_seq)
+        }
         Record::ExchangeDeclared { name, .. } => format!("exchange {name}"),
         Record::ExchangeDeleted { name, .. } => format!("no exchange {name}"),
         Record::Bound { binding, .. } => format!("bound {} to {}", binding.destination, binding.source),
@@ -268,6 +292,8 @@ impl Journal for TestJournal {
         for parts in bodies {
             at.push(BodyAt(state.bodies.len() as u64));
             state.bodies.push(Message::copy_of(parts));
+            let now_ms = state.clock.as_ref().map_or(0, |clock| clock.now_ms());
+            state.arrived_ms.push(now_ms);
         }
         state.log.push(format!("{} bodies", bodies.len()));
         state.end += 1;
@@ -293,11 +319,18 @@ impl Journal for TestJournal {
     }
 
     fn is_full(&self) -> bool {
-        false
+        self.state.lock().unwrap().full.is_some()
     }
 
     fn when_room(&self, waiter: Arc<dyn Waiter>) {
-        waiter.wake();
+        let mut state = self.state.lock().unwrap();
+        match &mut state.full {
+            Some(waiters) => waiters.push(waiter),
+            None => {
+                drop(state);
+                waiter.wake();
+            }
+        }
     }
 
     fn blobs(&self) -> Option<Arc<dyn BlobStore>> {
@@ -340,9 +373,10 @@ impl Outlet for Recorder {
         batch.for_each(|delivery| {
             let to = delivery.to;
             let (seq, deliveries, stored) = (delivery.seq, delivery.deliveries, delivery.stored);
+            let expires_ms = delivery.expires_ms;
             let message = delivery.keep();
             let body = body_number(&message);
-            let entry = Entry { seq, deliveries, stored, message };
+            let entry = Entry { seq, deliveries, stored, expires_ms, message };
             let delivered = Delivered { consumer: to.key, no_ack: to.no_ack, body, entry };
             self.deliveries.lock().unwrap().push(delivered);
         });

@@ -5,9 +5,10 @@
 
 use std::hint::black_box;
 
-use leveret_codec::table::{FieldTable, FieldValue, TableRef};
+use leveret_codec::properties::{Properties, PropertiesRef};
+use leveret_codec::table::{FieldTable, FieldValue};
 use leveret_engine::exchange::ExchangeKind;
-use leveret_engine::exchange::table::Table;
+use leveret_engine::exchange::table::{Subject, Table};
 
 use super::{Case, OPERATIONS};
 
@@ -113,16 +114,17 @@ pub fn cases() -> Vec<Case> {
 fn route(routing: Routing, bindings: u32) -> Case {
     Case::repeated(format!("route_{}/{bindings}", routing.name), move || {
         let tables = (0..if bindings <= 100 { TABLES } else { 1 }).map(|_| {
-            let mut table = Table::new(routing.kind);
+            let mut table = Table::new(routing.kind, &FieldTable::default());
             for n in 0..bindings {
                 table.bind((routing.key)(n).as_bytes(), &(routing.arguments)(n), n);
             }
             table
         });
         let messages = (0..KEYS).map(|n| {
-            let mut headers = Vec::new();
-            (routing.headers)(n % bindings).encode(&mut headers);
-            ((routing.message_key)(n % bindings), headers)
+            let mut properties = Vec::new();
+            let headers = Some((routing.headers)(n % bindings));
+            Properties { headers, ..Properties::default() }.encode(&mut properties);
+            ((routing.message_key)(n % bindings), properties)
         });
         visit(tables.collect(), messages.collect())
     })
@@ -134,11 +136,11 @@ fn many_hashes(hashes: u32) -> Case {
         let pattern: String = (0..hashes).map(|n| format!("#.{}.", n % 3)).collect();
         let key: String = (0..hashes * 3).map(|n| format!("{}.", n % 3)).collect();
         let tables = (0..TABLES).map(|_| {
-            let mut table = Table::new(ExchangeKind::Topic);
+            let mut table = Table::new(ExchangeKind::Topic, &FieldTable::default());
             table.bind(format!("{pattern}end").as_bytes(), &FieldTable::default(), 0);
             table
         });
-        visit(tables.collect(), vec![(format!("{key}end"), Vec::new())])
+        visit(tables.collect(), vec![(format!("{key}end"), vec![0, 0])])
     })
 }
 
@@ -146,18 +148,20 @@ fn many_hashes(hashes: u32) -> Case {
 fn visit(tables: Vec<Table<u32>>, messages: Vec<(String, Vec<u8>)>) -> impl FnMut() {
     let mut turn = 0;
     move || {
-        if let (Some(table), Some((key, headers))) =
+        if let (Some(table), Some((key, properties))) =
             (tables.get(turn % tables.len()), messages.get(turn % messages.len()))
         {
-            black_box(reached(table, black_box(key.as_bytes()), black_box(headers)));
+            black_box(reached(table, black_box(key.as_bytes()), black_box(properties)));
         }
         turn += 1;
     }
 }
 
-fn reached(table: &Table<u32>, key: &[u8], headers: &[u8]) -> u32 {
+fn reached(table: &Table<u32>, key: &[u8], properties: &[u8]) -> u32 {
     let mut sum = 0_u32;
-    table.visit(key, Some(TableRef::from_raw(headers)), &mut |destination| sum = sum.wrapping_add(*destination + 1));
+    let keys = [key];
+    let subject = Subject { properties: PropertiesRef::from_checked(properties), ..Subject::by_key(&keys) };
+    table.visit(&subject, &mut |destination| sum = sum.wrapping_add(*destination + 1));
     sum
 }
 

@@ -15,7 +15,7 @@ use crate::unacked::Unacked;
 const FRAME_MAX: usize = 131_072;
 
 fn parts(body: &[u8]) -> Parts<'_> {
-    Parts { exchange: b"logs", routing_key: b"a.b", properties: &[0x10, 0, 2], body, shared_body: None, blob: None }
+    Parts { exchange: b"logs", routing_key: b"a.b", properties: &[0x10, 0, 2], body, ..Parts::EMPTY }
 }
 
 fn body(tag: u64, len: usize) -> Vec<u8> {
@@ -55,7 +55,15 @@ impl Fixture {
         }
         let at = sent.note((number, tag), (start, buffer.bytes().len()), len).unwrap();
         let kept = Kept::Sent(at);
-        let unacked = Unacked { queue: 0, consumer: None, seq: tag, deliveries: 0, stored: Stored::No, kept };
+        let unacked = Unacked {
+            queue: 0,
+            consumer: None,
+            seq: tag,
+            deliveries: 0,
+            stored: Stored::No,
+            expires_ms: u64::MAX,
+            kept,
+        };
         channel.unacked.push(tag, unacked);
         self.expected.insert((number, tag), body);
     }

@@ -5,8 +5,8 @@ use roaring::RoaringTreemap;
 
 use super::Checkpoint;
 use crate::journal::Tail;
-use crate::record::DecodeError;
 use crate::record::varint::{Reader, follow};
+use crate::record::{DecodeError, stream_segment};
 use crate::state::{
     Binding, Declaration, Destination, Exchange, JournalList, QueueState, Segment, State, Topology, Totals,
 };
@@ -59,7 +59,8 @@ fn read_topology(reader: &mut Reader<'_>, topology: &mut Topology) -> Result<(),
 }
 
 fn queue(reader: &mut Reader<'_>) -> Result<QueueState, DecodeError> {
-    let [declared, auto_delete] = flags(reader)?;
+    let flags = reader.octet()?;
+    let [declared, auto_delete, is_stream] = [1, 2, 4].map(|flag| flags & flag != 0);
     let mut queue = QueueState::default();
     if declared {
         let (vhost, name) = (reader.name()?.into(), reader.name()?.into());
@@ -82,6 +83,11 @@ fn queue(reader: &mut Reader<'_>) -> Result<QueueState, DecodeError> {
         queue.blobs.insert(seq, blob);
         Ok(())
     })?;
+    if is_stream {
+        for _ in 0..reader.varint()? {
+            queue.stream_segments.push_back(stream_segment(reader)?);
+        }
+    }
     Ok(queue)
 }
 

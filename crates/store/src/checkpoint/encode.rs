@@ -1,5 +1,6 @@
 //! From the state to bytes.
 
+use leveret_engine::journal::StreamSegment;
 use leveret_engine::names::QueueId;
 use roaring::RoaringTreemap;
 
@@ -54,10 +55,11 @@ fn encode_binding(binding: &Binding, out: &mut Vec<u8>) {
 }
 
 fn encode_queue(queue: &QueueState, out: &mut Vec<u8>) {
+    let is_stream = u8::from(!queue.stream_segments.is_empty()) << 2;
     match &queue.declaration {
-        None => out.push(0),
+        None => out.push(is_stream),
         Some(declaration) => {
-            out.push(1 | u8::from(declaration.auto_delete) << 1);
+            out.push(1 | u8::from(declaration.auto_delete) << 1 | is_stream);
             text(declaration.vhost.as_bytes(), out);
             text(declaration.name.as_bytes(), out);
             text(&declaration.arguments, out);
@@ -87,6 +89,14 @@ fn encode_queue(queue: &QueueState, out: &mut Vec<u8>) {
     set(&queue.transient, out);
     pairs(queue.returned.iter().map(|(&seq, &count)| (seq, u64::from(count))), queue.returned.len(), out);
     pairs(queue.blobs.iter().map(|(&seq, &blob)| (seq, blob)), queue.blobs.len(), out);
+    if !queue.stream_segments.is_empty() {
+        put(out, queue.stream_segments.len() as u64);
+        for &StreamSegment { first_seq, last_seq, body_bytes, size_bytes, last_ms } in &queue.stream_segments {
+            for number in [first_seq, last_seq.saturating_sub(first_seq), body_bytes, size_bytes, last_ms] {
+                put(out, number);
+            }
+        }
+    }
 }
 
 fn encode_segment(segment: &Segment, out: &mut Vec<u8>) {

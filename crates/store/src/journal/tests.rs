@@ -46,7 +46,7 @@ fn body(log: &Log, bytes: &[u8]) -> BodyAt {
 }
 
 fn parts(body: &[u8]) -> Parts<'_> {
-    Parts { exchange: b"e", routing_key: b"k", properties: &[0, 0], body, shared_body: None, blob: None }
+    Parts { exchange: b"e", routing_key: b"k", properties: &[0, 0], body, ..Parts::EMPTY }
 }
 
 fn commit(log: &Log) -> Tail {

@@ -1,7 +1,7 @@
 //! From bytes to records. Nothing is believed: every length and count is checked against what is there.
 
 use leveret_codec::table::TableRef;
-use leveret_engine::journal::{BodyAt, SeqRange};
+use leveret_engine::journal::{BodyAt, SeqRange, StreamSegment};
 use leveret_engine::names::QueueId;
 
 use super::varint::{Reader, follow};
@@ -81,10 +81,25 @@ fn decode_contents(contents: &[u8]) -> Result<Logged<'_>, DecodeError> {
         kind::MOVED => {
             Logged::Moved { queue: QueueId(reader.varint()?), seq: reader.varint()?, at: BodyAt(reader.varint()?) }
         }
+        kind::STREAM_SEGMENT => {
+            Logged::StreamSegment { queue: QueueId(reader.varint()?), segment: stream_segment(reader)? }
+        }
         unknown => return Err(DecodeError::Kind(unknown)),
     };
     reader.finish()?;
     Ok(logged)
+}
+
+/// A segment of a stream, as records and checkpoints have it.
+pub(crate) fn stream_segment(reader: &mut Reader<'_>) -> Result<StreamSegment, DecodeError> {
+    let (first_seq, more) = (reader.varint()?, reader.varint()?);
+    Ok(StreamSegment {
+        first_seq,
+        last_seq: first_seq.checked_add(more).ok_or(DecodeError::Range)?,
+        body_bytes: reader.varint()?,
+        size_bytes: reader.varint()?,
+        last_ms: reader.varint()?,
+    })
 }
 
 fn decode_body(reader: Reader<'_>) -> Result<Logged<'_>, DecodeError> {

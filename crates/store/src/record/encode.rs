@@ -1,7 +1,7 @@
 //! From records to bytes.
 
 use leveret_codec::table::FieldTable;
-use leveret_engine::journal::{BindingRecord, BodyAt, Record};
+use leveret_engine::journal::{BindingRecord, BodyAt, Record, StreamSegment};
 use leveret_engine::message::Parts;
 use leveret_engine::names::QueueId;
 
@@ -162,6 +162,11 @@ fn encode_contents(record: &Record<'_>, out: &mut Vec<u8>) {
                 varint::put(out, u64::from(deliveries));
                 previous = seq;
             }
+        }
+        Record::StreamSegment { queue, segment } => {
+            let StreamSegment { first_seq, last_seq, body_bytes, size_bytes, last_ms } = segment;
+            let more = last_seq.saturating_sub(first_seq);
+            put_numbers(out, kind::STREAM_SEGMENT, &[queue.0, first_seq, more, body_bytes, size_bytes, last_ms]);
         }
         Record::QueueDeclared { vhost, name, id, auto_delete, arguments } => {
             put_numbers(out, kind::QUEUE_DECLARED, &[id.0]);

@@ -3,7 +3,7 @@
 //! ```text
 //! kind: 0 body follows, 1 body is a blob (u8)
 //! when it came to the broker: milliseconds since 1970 (u64)
-//! length of the exchange's name (u8) | of the routing key (u8) | of the properties (u32)
+//! length of the exchange's name (u8) | of the routing key (u8) | of the properties (u32; its two highest bits: marks)
 //! exchange | routing key | properties
 //! kind 0: the body | kind 1: the blob's id (u64), its length (u64)
 //! ```
@@ -12,7 +12,7 @@
 use bytes::Bytes;
 use leveret_engine::journal::Blob;
 use leveret_engine::limits::SHARED_BODY_BYTES_MIN;
-use leveret_engine::message::{Message, Parts};
+use leveret_engine::message::{Marks, Message, Parts};
 
 use super::DecodeError;
 use super::varint::Reader;
@@ -39,6 +39,8 @@ pub struct Payload<'a> {
     pub properties: &'a [u8],
     /// The body.
     pub body: PayloadBody<'a>,
+    /// What the broker knows of its headers.
+    pub marks: Marks,
 }
 
 /// Where the body of a message is.
@@ -60,10 +62,10 @@ impl<'a> Payload<'a> {
         let arrived_ms = reader.u64()?;
         let exchange_len = usize::from(reader.octet()?);
         let routing_key_len = usize::from(reader.octet()?);
-        let properties_len = reader.u32()? as usize;
+        let (properties_len, marks) = Marks::split(reader.u32()?);
         let exchange = reader.bytes(exchange_len)?;
         let routing_key = reader.bytes(routing_key_len)?;
-        let properties = reader.bytes(properties_len)?;
+        let properties = reader.bytes(properties_len as usize)?;
         let body = match kind {
             INLINE => PayloadBody::Inline(reader.0),
             BLOB => {
@@ -73,7 +75,7 @@ impl<'a> Payload<'a> {
             }
             _ => return Err(DecodeError::Range),
         };
-        Ok(Self { bytes, arrived_ms, exchange, routing_key, properties, body })
+        Ok(Self { bytes, arrived_ms, exchange, routing_key, properties, body, marks })
     }
 
     /// Bytes of the body, wherever it is.
@@ -115,7 +117,8 @@ impl<'a> Payload<'a> {
             }
         };
         let (exchange, routing_key, properties) = (self.exchange, self.routing_key, self.properties);
-        Ok(Message::copy_of(&Parts { exchange, routing_key, properties, body, shared_body, blob }))
+        let marks = self.marks;
+        Ok(Message::copy_of(&Parts { exchange, routing_key, properties, body, shared_body, blob, marks }))
     }
 }
 
@@ -148,13 +151,12 @@ pub(super) fn encode_head(parts: &Parts<'_>, arrived_ms: u64, out: &mut Vec<u8>)
     // Names come out of short strings: nothing is cut here, but a length must never say what is not true.
     let exchange = cut(parts.exchange, usize::from(u8::MAX));
     let routing_key = cut(parts.routing_key, usize::from(u8::MAX));
-    let properties = cut(parts.properties, u32::MAX as usize);
+    let properties = cut(parts.properties, Marks::split(u32::MAX).0 as usize);
     out.push(if parts.blob.is_some() { BLOB } else { INLINE });
     out.extend_from_slice(&arrived_ms.to_le_bytes());
     out.push(exchange.len().to_le_bytes()[0]);
     out.push(routing_key.len().to_le_bytes()[0]);
-    let [p0, p1, p2, p3, ..] = (properties.len() as u64).to_le_bytes();
-    out.extend_from_slice(&[p0, p1, p2, p3]);
+    out.extend_from_slice(&parts.marks.join(properties.len()).to_le_bytes());
     for piece in [exchange, routing_key, properties] {
         out.extend_from_slice(piece);
     }

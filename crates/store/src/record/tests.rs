@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use leveret_codec::table::{FieldTable, FieldValue};
-use leveret_engine::journal::{BindingRecord, Blob, BodyAt, Record, SeqRange, StoredBlob};
-use leveret_engine::message::Parts;
+use leveret_engine::journal::{BindingRecord, Blob, BodyAt, Record, SeqRange, StoredBlob, StreamSegment};
+use leveret_engine::message::{Marks, Parts};
 use leveret_engine::names::QueueId;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ impl StoredBlob for NamedBlob {
 }
 
 fn parts<'a>(exchange: &'a [u8], properties: &'a [u8], body: &'a [u8]) -> Parts<'a> {
-    Parts { exchange, routing_key: b"key", properties, body, shared_body: None, blob: None }
+    Parts { exchange, routing_key: b"key", properties, body, ..Parts::EMPTY }
 }
 
 fn encoded(record: &Record<'_>) -> Vec<u8> {
@@ -222,12 +222,28 @@ proptest! {
     }
 
     #[test]
+    fn segments_of_streams_round_trip(queue: u64, first_seq: u64, more: u64, sums: (u64, u64), last_ms: u64) {
+        let last_seq = first_seq.saturating_add(more);
+        let segment = StreamSegment { first_seq, last_seq, body_bytes: sums.0, size_bytes: sums.1, last_ms };
+        let bytes = encoded(&Record::StreamSegment { queue: QueueId(queue), segment });
+        prop_assert_eq!(decoded(&bytes), Logged::StreamSegment { queue: QueueId(queue), segment });
+    }
+
+    #[test]
     fn bodies_round_trip(
-        exchange in vec(any::<u8>(), 0..256), properties in vec(any::<u8>(), 0..400), body in vec(any::<u8>(), 0..9000), ms: u64,
+        exchange in vec(any::<u8>(), 0..256),
+        properties in vec(any::<u8>(), 0..400),
+        body in vec(any::<u8>(), 0..9000),
+        ms: u64,
+        dead_lettered: bool,
+        blind_copies: bool,
     ) {
         let shared = Bytes::from(body.clone());
         let mut out = Vec::new();
-        encode_body(&Parts { shared_body: Some(&shared), ..parts(&exchange, &properties, &body) }, ms, 1, &mut out);
+        let mut marks = if dead_lettered { Marks::DEAD_LETTERED } else { Marks::NONE };
+        marks = if blind_copies { marks.with(Marks::BLIND_COPIES) } else { marks };
+        let parts = Parts { shared_body: Some(&shared), marks, ..parts(&exchange, &properties, &body) };
+        encode_body(&parts, ms, 1, &mut out);
         let Logged::Body { payload, crc } = decoded(&out) else { panic!() };
         prop_assert_eq!(payload_crc(payload.bytes), crc);
         let (arrived_ms, message) = payload_message(payload.bytes, &|_, _| None).unwrap();
@@ -235,10 +251,11 @@ proptest! {
         prop_assert_eq!(arrived_ms, ms);
         prop_assert_eq!((got.exchange, got.routing_key), (&exchange[..], &b"key"[..]));
         prop_assert_eq!((got.properties, got.body), (&properties[..], &body[..]));
+        prop_assert_eq!(got.marks, marks);
     }
 
     #[test]
-    fn any_bytes_are_records_or_an_error(kind in 0u8..15, mut bytes in vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_records_or_an_error(kind in 0u8..16, mut bytes in vec(any::<u8>(), 0..200)) {
         let _ = decode_stream(&bytes, |_, _| {});
         let _ = Payload::decode(&bytes);
         // The same with a frame and a kind that make sense.

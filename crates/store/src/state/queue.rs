@@ -1,8 +1,8 @@
 //! What the log says of one queue: which messages it holds and where they lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use leveret_engine::journal::SeqRange;
+use leveret_engine::journal::{SeqRange, StreamSegment};
 use roaring::RoaringTreemap;
 
 use super::list::JournalList;
@@ -100,6 +100,8 @@ pub(crate) struct QueueState {
     pub(crate) returned: BTreeMap<u64, u32>,
     /// Blobs of messages that have one.
     pub(crate) blobs: BTreeMap<u64, u64>,
+    /// Of a stream: its finished segments, in order.
+    pub(crate) stream_segments: VecDeque<StreamSegment>,
 }
 
 /// Sorts what was found and keeps the first `count_max`; when there are so many, the last one's position.
@@ -185,6 +187,7 @@ impl QueueState {
         self.durable_totals.subtract(durable_count, if transient { 0 } else { bytes });
         self.transient_totals.subtract(transient_count, if transient { bytes } else { 0 });
         self.drop_dead_segments(freed);
+        self.drop_stream_segments();
     }
 
     /// The process started anew: transient messages are gone.
@@ -203,6 +206,7 @@ impl QueueState {
         }
         self.transient_totals = Totals::default();
         self.drop_dead_segments(freed);
+        self.drop_stream_segments();
     }
 
     /// The queue is gone.
@@ -308,6 +312,15 @@ impl QueueState {
         // Most queues have none, and a look at it is dear.
         let transient = self.transient_totals.count > 0 && self.transient.contains(seq);
         Entry { seq, place, transient, deliveries }
+    }
+
+    /// Forgets the oldest segments of a stream that no message is left of.
+    fn drop_stream_segments(&mut self) {
+        if self.stream_segments.is_empty() {
+            return;
+        }
+        let first = self.first_seq().unwrap_or(u64::MAX);
+        while self.stream_segments.pop_front_if(|segment| segment.last_seq < first).is_some() {}
     }
 
     fn drop_dead_segments(&mut self, freed: &mut Freed) {

@@ -1,4 +1,4 @@
-use leveret_engine::journal::{BodyAt, Record};
+use leveret_engine::journal::{BodyAt, Record, StreamSegment};
 use proptest::prelude::*;
 
 use super::*;
@@ -49,6 +49,10 @@ pub(crate) enum Step {
     Forward {
         queue: u64,
     },
+    /// What came since the last segment of a stream is one.
+    StreamSegment {
+        queue: u64,
+    },
     Deleted {
         queue: u64,
     },
@@ -69,6 +73,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(queue, count, settled, open)| Step::ToSegment { queue, count, settled, open }),
         1 => queue.clone().prop_map(|queue| Step::Rewrite { queue }),
         1 => queue.clone().prop_map(|queue| Step::Forward { queue }),
+        1 => queue.clone().prop_map(|queue| Step::StreamSegment { queue }),
         1 => queue.prop_map(|queue| Step::Deleted { queue }),
         1 => Just(Step::Started),
     ];
@@ -136,6 +141,7 @@ impl Model {
             Step::ToSegment { queue, count, settled, open } => self.fill_segment(queue, count, settled, open),
             Step::Rewrite { queue } => self.rewrite(queue),
             Step::Forward { queue } => self.forward(queue),
+            Step::StreamSegment { queue } => self.finish_stream_segment(queue),
             Step::Deleted { queue } => {
                 self.log(&Record::QueueDeleted { id: QueueId(queue) });
                 self.queues.remove(&queue);
@@ -208,6 +214,17 @@ impl Model {
         assert_eq!(self.state.queues[&QueueId(queue)].journal.get(seq), Some(at.0));
     }
 
+    fn finish_stream_segment(&mut self, queue: u64) {
+        let Some(state) = self.state.queues.get(&QueueId(queue)) else { return };
+        let first_seq = state.stream_segments.back().map_or(1, |segment| segment.last_seq + 1);
+        let last_seq = state.last_seq;
+        if first_seq <= last_seq {
+            let segment = StreamSegment { first_seq, last_seq, body_bytes: 3, size_bytes: 5, last_ms: last_seq };
+            self.log(&Record::StreamSegment { queue: QueueId(queue), segment });
+            assert_eq!(self.state.queues[&QueueId(queue)].stream_segments.back(), Some(&segment));
+        }
+    }
+
     fn check(&self) {
         for queue in 1..4 {
             let empty = BTreeMap::new();
@@ -262,4 +279,27 @@ fn a_drained_queue_is_small() {
     model.settle(1, 0, u64::MAX);
     assert_eq!((before, model.state.queues[&QueueId(1)].journal.len()), (100_000, 0));
     assert_eq!(model.state.lowest_position(), None);
+}
+
+#[test]
+fn a_segment_of_a_stream_is_known_until_its_last_message_goes() {
+    let mut model = Model::new();
+    for _ in 0..3 {
+        model.take(&Step::Enqueue { queue: 1, skip: 0, count: 10, transient: false });
+        model.take(&Step::StreamSegment { queue: 1 });
+    }
+    let firsts = |model: &Model| {
+        let found = &model.state.restored().queues[0].stream_segments;
+        found.iter().map(|segment| (segment.first_seq, segment.last_seq)).collect::<Vec<_>>()
+    };
+    for (first, last, left) in [
+        (1, 9, vec![(1, 10), (11, 20), (21, 30)]),
+        (12, 25, vec![(1, 10), (11, 20), (21, 30)]),
+        (10, 10, vec![(11, 20), (21, 30)]),
+        (11, 11, vec![(21, 30)]),
+        (26, 30, vec![]),
+    ] {
+        model.settle(1, first, last);
+        assert_eq!(firsts(&model), left);
+    }
 }

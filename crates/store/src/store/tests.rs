@@ -41,17 +41,8 @@ fn declare(store: &Store, queue: u64) {
 
 fn enqueue(store: &Store, queue: u64, first: u64, count: u64, len: usize, transient: bool) -> Lsn {
     let bodies: Vec<_> = (first..first + count).map(|seq| body(queue, seq, len)).collect();
-    let parts: Vec<_> = bodies
-        .iter()
-        .map(|body| Parts {
-            exchange: b"",
-            routing_key: b"key",
-            properties: &[0, 0],
-            body,
-            shared_body: None,
-            blob: None,
-        })
-        .collect();
+    let parts: Vec<_> =
+        bodies.iter().map(|body| Parts { routing_key: b"key", properties: &[0, 0], body, ..Parts::EMPTY }).collect();
     let mut at = Vec::new();
     store.append_bodies(&parts, &mut at);
     let bytes = bodies.iter().map(|body| body.len() as u64).sum();

@@ -23,6 +23,16 @@ pub struct Queue {
     pub last_seq: u64,
     /// All up to here were delivered, those that come later included.
     pub delivered: u64,
+    /// As of a stream: first and last, neighbours in order.
+    pub stream_segments: Vec<(u64, u64)>,
+}
+
+impl Queue {
+    /// Forgets segments that lie before the first message.
+    fn forget_segments(&mut self) {
+        let first = self.messages.keys().next().copied().unwrap_or(u64::MAX);
+        self.stream_segments.retain(|(_, last)| *last >= first);
+    }
 }
 
 pub type Binding = (String, String, bool, Vec<u8>);
@@ -55,6 +65,7 @@ impl Content {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let queue = Arc::make_mut(queue);
         queue.messages.retain(|seq, _| !seqs.contains(seq));
+        queue.forget_segments();
         self.forget_empty(id);
     }
 
@@ -71,7 +82,9 @@ impl Content {
         content.queues.retain(|_, queue| queue.name.is_some());
         for queue in content.queues.values_mut() {
             if queue.messages.values().any(|message| message.transient) {
-                Arc::make_mut(queue).messages.retain(|_, message| !message.transient);
+                let queue = Arc::make_mut(queue);
+                queue.messages.retain(|_, message| !message.transient);
+                queue.forget_segments();
             }
         }
         content
@@ -100,6 +113,10 @@ impl Content {
                 if wanted != found {
                     return format!("queue {id} message {seq} is {found:?}, wanted {wanted:?}");
                 }
+            }
+            if wanted.stream_segments != found.stream_segments {
+                let (found, wanted) = (&found.stream_segments, &wanted.stream_segments);
+                return format!("queue {id} has segments {found:?}, wanted {wanted:?}");
             }
             return format!(
                 "queue {id} is {:?} {} {} last {} delivered {}, wanted {:?} {} {} last {} delivered {}",

@@ -12,7 +12,7 @@ use leveret_store::sim::{Random, SimDisk};
 use leveret_store::{Error, Store};
 
 use super::content::{Content, Msg, body_of, key_of, properties_of};
-use super::inspect::{arguments, content_of, messages_of};
+use super::inspect::{arguments, content_of, messages_of, stream_segment};
 
 /// What the store holds after a record, and where that ends.
 #[derive(Clone, Debug)]
@@ -143,7 +143,8 @@ impl Driver {
             12..45 => self.publish(),
             45..62 => self.settle(),
             62..66 => self.deliver(),
-            66..70 => self.give_back(),
+            66..69 => self.give_back(),
+            69 => self.finish_stream_segment(),
             70..73 => self.held.truncate(1),
             73..76 => self.check_now()?,
             76..93 => drop(self.commit()?),
@@ -293,8 +294,8 @@ impl Driver {
                 routing_key: &keys[at],
                 properties: &properties[at],
                 body: if blobs[at].is_some() { &[] } else { &bodies[at] },
-                shared_body: None,
                 blob: blobs[at].as_ref(),
+                ..Parts::EMPTY
             })
             .collect();
         let mut at = Vec::new();
@@ -404,6 +405,21 @@ impl Driver {
             for (seq, count) in &counts {
                 queue.messages.get_mut(seq).unwrap().deliveries = *count;
             }
+        });
+    }
+
+    /// Says that what came since the last time is a segment, as a stream does.
+    fn finish_stream_segment(&mut self) {
+        let Some(id) = self.some_queue(true) else { return };
+        let queue = &self.content().queues[&id];
+        let first = queue.stream_segments.last().map_or(1, |(_, last)| last + 1);
+        let last = queue.last_seq;
+        if last < first {
+            return;
+        }
+        let segment = stream_segment(first, last);
+        self.append(&Record::StreamSegment { queue: QueueId(id), segment }, |content| {
+            content.queue(id).stream_segments.push((first, last));
         });
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leveret_codec::table::{FieldTable, FieldValue};
-use leveret_engine::journal::{Loaded, SeqRange};
+use leveret_engine::journal::{Loaded, SeqRange, StreamSegment};
 use leveret_engine::names::QueueId;
 use leveret_engine::restore::Restored;
 use leveret_store::Store;
@@ -24,6 +24,21 @@ fn number_of(arguments: &FieldTable) -> Result<u64, String> {
         Some(FieldValue::I64(number)) if arguments.0.len() == 1 => Ok(*number as u64),
         _ => Err(format!("arguments {arguments:?}")),
     }
+}
+
+/// First and last of a segment of a stream; all else that is known of it follows from these.
+fn segment_of(segment: &StreamSegment) -> Result<(u64, u64), String> {
+    let (first, last) = (segment.first_seq, segment.last_seq);
+    if *segment != stream_segment(first, last) {
+        return Err(format!("a segment that was never written: {segment:?}"));
+    }
+    Ok((first, last))
+}
+
+/// A segment of a stream.
+pub fn stream_segment(first_seq: u64, last_seq: u64) -> StreamSegment {
+    let body_bytes = 7 * (last_seq - first_seq);
+    StreamSegment { first_seq, last_seq, body_bytes, size_bytes: 100 + body_bytes, last_ms: NOW_MS + last_seq }
 }
 
 /// What a store holds after a start, which must be what it says that it holds.
@@ -73,6 +88,7 @@ pub fn readable_of(store: &Store, restored: &Restored) -> Result<Content, String
             messages,
             last_seq: restored_queue.last_seq,
             delivered: 0,
+            stream_segments: restored_queue.stream_segments.iter().map(segment_of).collect::<Result<_, _>>()?,
         };
         if content.queues.insert(id, Arc::new(queue)).is_some() {
             return Err(format!("queue {id} is there twice"));

@@ -127,7 +127,7 @@ impl Candidate {
         self.running = match &self.kind {
             Kind::Leveret { binary, dir } => Some(Running::Server(Server::start_broker_as_is(binary, dir)?)),
             Kind::Relay { generator } => Some(Running::Server(Server::start_relay(generator)?)),
-            Kind::RabbitMq { target } => Some(Running::Peer(Peer::start(target)?)),
+            Kind::RabbitMq { target } => Some(Running::Peer(Peer::start(target, &[])?)),
             Kind::Named { .. } => None,
         };
         Ok(())

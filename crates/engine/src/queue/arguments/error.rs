@@ -71,6 +71,8 @@ pub enum Reason {
     RoutingKeyWithoutExchange,
     #[error("invalid_dlx_strategy")]
     InvalidDeadLetterStrategy,
+    #[error("invalid_delayed_retry_type")]
+    InvalidDelayedRetryType,
     #[error("invalid_overflow")]
     InvalidOverflow,
     #[error("invalid_max_age")]

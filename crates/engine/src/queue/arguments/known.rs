@@ -15,9 +15,12 @@ pub(super) const MAX_LENGTH_BYTES: &[u8] = b"x-max-length-bytes";
 pub(super) const MAX_PRIORITY: &[u8] = b"x-max-priority";
 pub(super) const OVERFLOW: &[u8] = b"x-overflow";
 pub(super) const SINGLE_ACTIVE_CONSUMER: &[u8] = b"x-single-active-consumer";
-pub(super) const QUEUE_TYPE: &[u8] = b"x-queue-type";
+pub(crate) const QUEUE_TYPE: &[u8] = b"x-queue-type";
 pub(super) const DELIVERY_LIMIT: &[u8] = b"x-delivery-limit";
 pub(super) const CONSUMER_TIMEOUT: &[u8] = b"x-consumer-timeout";
+pub(super) const DELAYED_RETRY_TYPE: &[u8] = b"x-delayed-retry-type";
+pub(super) const DELAYED_RETRY_MIN: &[u8] = b"x-delayed-retry-min";
+pub(super) const DELAYED_RETRY_MAX: &[u8] = b"x-delayed-retry-max";
 pub(super) const MAX_AGE: &[u8] = b"x-max-age";
 pub(super) const STREAM_MAX_SEGMENT_SIZE_BYTES: &[u8] = b"x-stream-max-segment-size-bytes";
 pub(super) const STREAM_FILTER_SIZE_BYTES: &[u8] = b"x-stream-filter-size-bytes";
@@ -84,9 +87,9 @@ const KNOWN: &[Known] = &[
     known(DELIVERY_LIMIT, QUEUES, any_integer),
     known(CONSUMER_TIMEOUT, QUEUES, not_negative),
     known(b"x-consumer-disconnected-timeout", QUEUES, not_negative),
-    known(b"x-delayed-retry-type", QUEUES, anything),
-    known(b"x-delayed-retry-min", QUEUES, not_negative),
-    known(b"x-delayed-retry-max", QUEUES, not_negative),
+    known(DELAYED_RETRY_TYPE, QUEUES, delayed_retry_type),
+    known(DELAYED_RETRY_MIN, QUEUES, not_negative),
+    known(DELAYED_RETRY_MAX, QUEUES, not_negative),
     known(b"x-member-placement-tag", QUORUM, anything),
 ];
 
@@ -231,6 +234,13 @@ fn overflow(value: &FieldValue, _: &FieldTable) -> Result<(), Reason> {
     }
 }
 
+fn delayed_retry_type(value: &FieldValue, _: &FieldTable) -> Result<(), Reason> {
+    match expect_long_str(value)? {
+        b"disabled" | b"all" | b"failed" | b"returned" => Ok(()),
+        _ => Err(Reason::InvalidDelayedRetryType),
+    }
+}
+
 fn queue_mode(value: &FieldValue, _: &FieldTable) -> Result<(), Reason> {
     match expect_long_str(value)? {
         b"default" | b"lazy" => Ok(()),
@@ -261,7 +271,7 @@ fn max_age(value: &FieldValue, _: &FieldTable) -> Result<(), Reason> {
 }
 
 /// What an `x-max-age` such as `12h` means; `None` when it means nothing, or no time at all.
-pub(super) fn age_ms(text: &[u8]) -> Option<u64> {
+pub(crate) fn age_ms(text: &[u8]) -> Option<u64> {
     let end = text.iter().position(|byte| !byte.is_ascii_digit())?;
     let (digits, unit) = text.split_at(end);
     let &(_, unit_ms) = AGE_UNITS_MS.iter().find(|(name, _)| *name == unit)?;

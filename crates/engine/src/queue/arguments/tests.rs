@@ -300,3 +300,20 @@ fn bytes_that_are_no_text_are_shown_as_well_as_can_be() {
     let refused = redeclared(&[], &[("x-dead-letter-exchange", name)]).unwrap_err();
     assert!(refused.ends_with("received the value '\u{fffd}a' of type 'longstr' but current is none"), "{refused}");
 }
+
+#[test]
+fn a_minimum_or_a_type_delays_what_comes_back() {
+    let retry =
+        |entries: &[(&str, FieldValue)]| QueueArguments::parse("q", "/", &table(entries)).unwrap().delayed_retry;
+    let (min, max) = (("x-delayed-retry-min", FieldValue::I32(5)), ("x-delayed-retry-max", FieldValue::I32(9)));
+    let of_type = |name: &str| ("x-delayed-retry-type", text(name));
+    let delayed = |retry_type, min_ms, max_ms| Some(DelayedRetry { retry_type, min_ms, max_ms });
+    assert_eq!(retry(&[]), None);
+    assert_eq!(retry(std::slice::from_ref(&max)), None);
+    assert_eq!(retry(&[min.clone(), of_type("disabled")]), None);
+    assert_eq!(retry(std::slice::from_ref(&min)), delayed(RetryType::All, 5, u64::MAX));
+    assert_eq!(retry(&[min, max, of_type("failed")]), delayed(RetryType::Failed, 5, 9));
+    assert_eq!(retry(&[of_type("returned")]), delayed(RetryType::Returned, RETRY_MIN_MS, u64::MAX));
+    let refused = QueueArguments::parse("q", "/", &table(&[of_type("sometimes")])).unwrap_err().to_string();
+    assert_eq!(refused, "invalid arg 'x-delayed-retry-type' for queue 'q' in vhost '/': invalid_delayed_retry_type");
+}

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 pub(crate) type Canonical = SmallVec<[u8; 64]>;
 
 /// The number in a value of one of the integer types.
-pub(super) fn integer(value: &FieldValue) -> Option<i64> {
+pub(crate) fn integer(value: &FieldValue) -> Option<i64> {
     Some(match *value {
         FieldValue::I8(value) => value.into(),
         FieldValue::U8(value) => value.into(),
