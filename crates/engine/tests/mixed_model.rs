@@ -207,7 +207,8 @@ impl Model {
                 }
             }
             Op::Ack(pick) => {
-                if let Some((settled, _)) = self.settled(pick) {
+                if let Some((key, _, entry)) = self.take_unacked(pick) {
+                    let settled = Settled::one(key, entry.seq, entry.stored, entry.message.body_len());
                     self.queue.settle(&[settled], &mut self.effects);
                 }
             }
@@ -310,15 +311,13 @@ impl Model {
         Some(key)
     }
 
-    fn settled(&mut self, pick: usize) -> Option<(Settled, (Option<ConsumerKey>, Known, Entry))> {
+    fn take_unacked(&mut self, pick: usize) -> Option<(Option<ConsumerKey>, Known, Entry)> {
         let body = *self.unacked.keys().nth(pick % self.unacked.len().max(1))?;
-        let taken = self.unacked.remove(&body)?;
-        let entry = &taken.2;
-        Some((Settled::one(taken.0, entry.seq, entry.stored, entry.message.body_len()), taken))
+        self.unacked.remove(&body)
     }
 
     fn reject(&mut self, pick: usize) {
-        let Some((_, (key, known, entry))) = self.settled(pick) else { return };
+        let Some((key, known, entry)) = self.take_unacked(pick) else { return };
         self.dying.push((known.body, "rejected"));
         self.queue.reject([(key, entry)], &mut self.effects);
     }

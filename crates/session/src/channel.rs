@@ -6,6 +6,7 @@ use leveret_engine::message::{Marks, Parts};
 use leveret_engine::names::Name;
 use leveret_engine::outlet::ChannelLimit;
 
+use crate::batch::Asks;
 use crate::body::{Body, WholeBody};
 use crate::outbox::Outbox;
 use crate::outlet::ChannelOutlet;
@@ -49,8 +50,7 @@ pub(crate) enum Assembly {
 pub(crate) struct PublishHead {
     pub(crate) exchange: Vec<u8>,
     pub(crate) routing_key: Vec<u8>,
-    pub(crate) mandatory: bool,
-    pub(crate) immediate: bool,
+    pub(crate) asks: Asks,
 }
 
 impl PublishHead {

@@ -15,7 +15,7 @@ use leveret_engine::message::{Incoming, Message};
 use leveret_engine::permission::{Resource, Verb};
 use leveret_engine::publish::{PublishBatch, Route};
 
-use crate::batch::{Batch, PublishMeta};
+use crate::batch::{Asks, Batch, PublishMeta};
 use crate::body::Body;
 use crate::carbon_copy::{CarbonCopies, hiding_blind_copies, without_blind_copies};
 use crate::channel::{Assembly, Channel, Mode, PublishHead};
@@ -37,8 +37,7 @@ struct Complete<'p> {
     exchange: &'p [u8],
     routing_key: &'p [u8],
     properties: PropertiesRef<'p>,
-    mandatory: bool,
-    immediate: bool,
+    asks: Asks,
 }
 
 impl Connection {
@@ -56,16 +55,15 @@ impl Connection {
                 channel.assembly = Assembly::Header(PublishHead {
                     exchange: publish.exchange.to_vec(),
                     routing_key: publish.routing_key.to_vec(),
-                    mandatory: publish.mandatory,
-                    immediate: publish.immediate,
+                    asks: Asks::of(publish),
                 });
             }
             return Ok(());
         };
         let bytes = body.payload(frames.chunk);
         let shared = (body.len >= SHARED_BODY_BYTES_MIN).then(|| frames.chunk.slice(body.start..body.start + body.len));
-        let BasicPublish { exchange, routing_key, mandatory, immediate, .. } = *publish;
-        let complete = Complete { exchange, routing_key, properties, mandatory, immediate };
+        let (exchange, routing_key) = (publish.exchange, publish.routing_key);
+        let complete = Complete { exchange, routing_key, properties, asks: Asks::of(publish) };
         let message = Incoming::borrowed(exchange, routing_key, properties.as_bytes(), bytes, shared);
         self.complete(number, &complete, message, batch)
     }
@@ -179,8 +177,7 @@ impl Connection {
             exchange: &head.exchange,
             routing_key: &head.routing_key,
             properties: PropertiesRef::from_checked(&properties),
-            mandatory: head.mandatory,
-            immediate: head.immediate,
+            asks: head.asks,
         };
         self.complete(number, &complete, Incoming::kept(message), batch)
     }
@@ -211,8 +208,10 @@ impl Connection {
         }
         let persistent = publish.properties.delivery_mode() == Some(2);
         let expires = publish.properties.has(Property::Expiration);
-        let asks = publish.mandatory | publish.immediate && !is_address(publish.exchange, publish.routing_key);
-        let (mandatory, immediate) = (publish.mandatory & asks, publish.immediate & asks);
+        let mut asks = publish.asks;
+        if asks != Asks::default() && is_address(publish.exchange, publish.routing_key) {
+            asks = Asks::default();
+        }
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
         let seq = match &mut channel.mode {
             Mode::Plain => 0,
@@ -223,13 +222,13 @@ impl Connection {
             Mode::Transaction(transaction) => {
                 let route = batch.publish.routes.get(route as usize).cloned().unwrap_or_default();
                 let message = message.keep();
-                let held = HeldPublish { message, route, persistent, expires, mandatory, immediate };
+                let held = HeldPublish { message, route, persistent, expires, asks };
                 transaction.publishes.push(held);
                 return Ok(());
             }
         };
         let op = batch.next_op();
-        let meta = PublishMeta { channel: number, op, seq, mandatory, immediate };
+        let meta = PublishMeta { channel: number, op, seq, asks };
         batch.push(meta, message, route, (persistent, expires));
         Ok(())
     }

@@ -7,7 +7,7 @@ use leveret_engine::message::{Incoming, Message};
 use leveret_engine::publish::{PublishBatch, Route};
 
 use crate::acks::{AckOp, Outcome, Settlements, unknown_tag};
-use crate::batch::{Batch, PublishMeta};
+use crate::batch::{Asks, Batch, PublishMeta};
 use crate::channel::Mode;
 use crate::connection::{Connection, Home};
 use crate::error::Failure;
@@ -28,8 +28,7 @@ pub(crate) struct HeldPublish {
     pub(crate) route: Route,
     pub(crate) persistent: bool,
     pub(crate) expires: bool,
-    pub(crate) mandatory: bool,
-    pub(crate) immediate: bool,
+    pub(crate) asks: Asks,
 }
 
 struct HeldAck {
@@ -80,11 +79,10 @@ impl Connection {
             let route = publish.route_number(&held.route);
             publish.push_expiring(Incoming::kept(held.message), route, held.persistent, held.expires);
             if let Some(item) = publish.items.last_mut() {
-                item.immediate = held.immediate;
-                has_immediate |= held.immediate;
+                item.immediate = held.asks.is_immediate();
+                has_immediate |= item.immediate;
             }
-            let HeldPublish { mandatory, immediate, .. } = held;
-            metas.push(PublishMeta { channel: number, op: 0, seq: 0, mandatory, immediate });
+            metas.push(PublishMeta { channel: number, op: 0, seq: 0, asks: held.asks });
         }
         let mut batch = Batch { publish, metas, has_immediate, ..Batch::default() };
         let published = self.carry_out_publishes(&mut batch);

@@ -29,7 +29,9 @@ pub struct NewConsumer {
 }
 
 pub(super) struct Consumer {
-    serial: u32,
+    /// As one value, which is copied whole: put together for each delivery it would be read before its halves are written, and the
+    /// processor waits for that.
+    key: ConsumerKey,
     pub(super) tag: Name,
     pub(super) outlet: Arc<dyn Outlet>,
     channel_limit: Arc<ChannelLimit>,
@@ -98,8 +100,10 @@ impl Consumers {
         };
         let credit = (!new.no_ack && full_credit > 0).then_some(full_credit);
         let priority = new.priority;
-        let slot = self.slots.insert(Consumer {
-            serial,
+        let slot = self.slots.vacant_entry();
+        let key = ConsumerKey { slot: u32::try_from(slot.key()).unwrap_or(u32::MAX), serial };
+        slot.insert(Consumer {
+            key,
             tag: new.tag,
             outlet: new.outlet,
             channel_limit: new.channel_limit,
@@ -115,7 +119,6 @@ impl Consumers {
         if let Err(place) = self.levels.binary_search_by(|level| priority.cmp(&level.priority)) {
             self.levels.insert(place, Level { priority, ring: VecDeque::new() });
         }
-        let key = ConsumerKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial };
         if let Some(succession) = succession {
             self.register(key, priority, succession);
         }
@@ -148,11 +151,8 @@ impl Consumers {
     /// The first in line: of those with the highest priority the one that came first.
     pub(super) fn first_in_line(&self) -> Option<ConsumerKey> {
         let first =
-            self.slots.iter().min_by_key(|(_, consumer)| (std::cmp::Reverse(consumer.priority), consumer.serial));
-        first.map(|(slot, consumer)| ConsumerKey {
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
-            serial: consumer.serial,
-        })
+            self.slots.iter().min_by_key(|(_, consumer)| (std::cmp::Reverse(consumer.priority), consumer.key.serial));
+        first.map(|(_, consumer)| consumer.key)
     }
 
     pub(super) fn drain(&mut self) -> Vec<Consumer> {
@@ -164,7 +164,7 @@ impl Consumers {
     /// Who is in `slot`, for a delivery.
     pub(crate) fn delivering(&self, slot: u32) -> Option<Delivering<'_>> {
         let consumer = self.slots.get(slot as usize)?;
-        let key = ConsumerKey { slot, serial: consumer.serial };
+        let key = consumer.key;
         Some(Delivering { key, tag: &consumer.tag, no_ack: consumer.no_ack })
     }
 
@@ -194,7 +194,7 @@ impl Consumers {
     }
 
     pub(super) fn of(&mut self, key: ConsumerKey) -> Option<&mut Consumer> {
-        self.slots.get_mut(key.slot as usize).filter(|consumer| consumer.serial == key.serial)
+        self.slots.get_mut(key.slot as usize).filter(|consumer| consumer.key == key)
     }
 
     /// Puts a consumer at the end of its ring, if it is still there, is served, and not in it.
@@ -251,7 +251,7 @@ impl Consumers {
                         level.ring.pop_front();
                         consumer.in_ring = false;
                         if let Some(reason) = reason {
-                            parked(ConsumerKey { slot, serial: consumer.serial }, consumer, reason);
+                            parked(consumer.key, consumer, reason);
                         }
                     }
                 }
