@@ -64,6 +64,37 @@ fn a_message_expires_when_it_is_the_first() {
 }
 
 #[test]
+fn a_message_expires_anywhere_where_that_is_asked_for() {
+    if peer() {
+        return; // The argument is ours.
+    }
+    let channel = open_channel();
+    let dead = channel.exclusive_queue();
+    for levels in [0, 3] {
+        let arguments = [
+            ("x-message-ttl-anywhere", Value::from(true)),
+            ("x-dead-letter-exchange", Value::from("")),
+            ("x-dead-letter-routing-key", Value::from(&*dead)),
+            ("x-max-priority", Value::from(levels)),
+        ];
+        let queue = queue_with(&channel, &table(arguments));
+        for (expiration, text) in [("60000", "patient"), ("50", "a"), ("100", "b"), ("60000", "too")] {
+            channel.publish_with("", &queue, &[], &expiring(expiration), text);
+        }
+        wait_until("two expire behind the first", || channel.counts(&queue).0 == 2);
+        wait_until("they are dead letters", || channel.counts(&dead).0 == 2);
+        assert_eq!(channel.drain(&dead), ["a", "b"]);
+        // What is returned behind the first expires there as well.
+        let taken: Vec<_> = (0..2).map(|_| channel.get_with(&queue, &[]).unwrap()).collect();
+        channel.publish_with("", &queue, &[], &expiring("50"), "c");
+        taken.iter().for_each(|message| channel.send(methods::nack(message.delivery_tag, &[Requeue])));
+        wait_until("the third expires", || channel.counts(&queue).0 == 2);
+        assert_eq!(channel.drain(&queue), ["patient", "too"]);
+        channel.drain(&dead);
+    }
+}
+
+#[test]
 fn fetching_does_not_count_what_has_expired_behind() {
     let channel = open_channel();
     let queue = channel.exclusive_queue();

@@ -28,6 +28,9 @@ pub const RETRY_MIN_MS: u64 = 1000;
 /// Most timers that are due at once and let work before others get their turn.
 pub const TIMERS_A_HOLD_MAX: usize = 64;
 
+/// A queue in which messages expire anywhere looks for them no more often than this, in milliseconds.
+pub const SWEEP_PAUSE_MS: u64 = 100;
+
 /// An outlet that holds more than this many bytes takes no more deliveries...
 pub const OUTLET_FULL_BYTES: usize = 256 * 1024;
 

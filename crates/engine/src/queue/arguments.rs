@@ -90,6 +90,8 @@ pub struct QueueArguments {
     pub expires_ms: Option<u64>,
     /// `x-message-ttl`
     pub message_ttl_ms: Option<u64>,
+    /// `x-message-ttl-anywhere`: messages in memory expire wherever they are in the queue, not at its head only. Leveret's own.
+    pub message_ttl_anywhere: bool,
     /// `x-dead-letter-exchange`; empty for the default exchange.
     pub dead_letter_exchange: Option<Name>,
     /// `x-dead-letter-routing-key`
@@ -199,6 +201,7 @@ impl QueueArguments {
             queue_type: QueueType::of(table),
             expires_ms: milliseconds(known::EXPIRES),
             message_ttl_ms: milliseconds(known::MESSAGE_TTL),
+            message_ttl_anywhere: table.get(known::MESSAGE_TTL_ANYWHERE) == Some(&FieldValue::Bool(true)),
             dead_letter_exchange: text(known::DEAD_LETTER_EXCHANGE)
                 .map(|name| Name::from(String::from_utf8_lossy(name))),
             dead_letter_routing_key: text(known::DEAD_LETTER_ROUTING_KEY).map(Box::from),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use crate::effects::Effects;
-use crate::limits::{HOLDS_A_TIMER_MAX, JOURNAL_FULL_RETRY_MS, MESSAGES_A_HOLD_MAX};
+use crate::limits::{HOLDS_A_TIMER_MAX, JOURNAL_FULL_RETRY_MS, MESSAGES_A_HOLD_MAX, PAGE_MESSAGES_MAX, SWEEP_PAUSE_MS};
 use crate::message::NEVER_MS;
 use crate::publish::Publication;
 use crate::queue::Queue;
@@ -22,6 +22,28 @@ pub(super) struct Times {
     unused_since_ms: u64,
     /// Something may be due some time.
     runs: bool,
+    /// When to look for expired messages behind the head, where they may go from there.
+    sweep: Sweep,
+}
+
+/// Looks for messages that have expired anywhere.
+#[derive(Debug)]
+struct Sweep {
+    due_ms: u64,
+    last_ms: u64,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { due_ms: NEVER_MS, last_ms: 0 }
+    }
+}
+
+impl Sweep {
+    /// A message expires at this time. To look goes over all of them, so that it is done now and then only.
+    fn note(&mut self, expires_ms: u64) {
+        self.due_ms = self.due_ms.min(expires_ms.max(self.last_ms.saturating_add(SWEEP_PAUSE_MS)));
+    }
 }
 
 impl QueueCore {
@@ -39,6 +61,9 @@ impl QueueCore {
         if expires_ms != NEVER_MS {
             self.expiring = true;
             self.times.runs = true;
+            if self.rules.ttl_anywhere {
+                self.times.sweep.note(expires_ms);
+            }
         }
     }
 
@@ -62,6 +87,21 @@ impl QueueCore {
         }
         settling.write(queue);
         expired
+    }
+
+    /// Lets messages go that have expired, wherever they are in memory.
+    fn sweep(&mut self, queue: &Arc<Queue>, now_ms: u64, effects: &mut Effects) {
+        let mut expired = Vec::new();
+        let next_ms = self.ready.take_expired(now_ms, &mut expired, PAGE_MESSAGES_MAX);
+        self.times.sweep = Sweep { due_ms: NEVER_MS, last_ms: now_ms };
+        if next_ms != NEVER_MS {
+            self.times.sweep.note(next_ms);
+        }
+        let mut settling = Settling::default();
+        for entry in expired {
+            self.discard(queue, entry, DeathReason::Expired, &mut settling, effects);
+        }
+        settling.write(queue);
     }
 
     /// Somebody uses the queue.
@@ -115,7 +155,7 @@ impl QueueCore {
 
     fn next_due_ms(&self) -> u64 {
         let head_ms = if self.expiring { self.ready.next_expiry_ms() } else { NEVER_MS };
-        head_ms.min(self.unused_until_ms()).min(self.waiting.next_due_ms())
+        head_ms.min(self.unused_until_ms()).min(self.waiting.next_due_ms()).min(self.times.sweep.due_ms)
     }
 
     /// When the queue goes, if nobody uses it.
@@ -137,6 +177,9 @@ impl QueueCore {
             return false;
         }
         self.end_waits(queue, now_ms, effects);
+        if self.times.sweep.due_ms <= now_ms {
+            self.sweep(queue, now_ms, effects);
+        }
         let shed = self.shed(queue, effects);
         self.end_hold(queue, shed, effects);
         self.next_due_ms() <= now_ms

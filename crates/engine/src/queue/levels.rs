@@ -222,6 +222,17 @@ impl Ready {
         }
     }
 
+    /// Takes what is in memory and has expired, at most so many. Says when the next of the others expires.
+    pub(super) fn take_expired(&mut self, now_ms: u64, expired: &mut Vec<Entry>, max: usize) -> u64 {
+        match self {
+            Self::One(list) => list.take_expired(now_ms, expired, max),
+            Self::Levels(levels) => {
+                let lists = levels.lists.iter_mut();
+                lists.map(|list| list.take_expired(now_ms, expired, max)).min().unwrap_or(NEVER_MS)
+            }
+        }
+    }
+
     /// Drops everything; what the journal has to know of it goes into `settling`.
     pub(super) fn clear(&mut self, settling: &mut Settling) {
         match self {

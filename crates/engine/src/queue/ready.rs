@@ -229,6 +229,35 @@ impl ReadyList {
         self.pop_first()
     }
 
+    /// Takes what is in memory and has expired, until `expired` holds so many. Says when the next of the others expires.
+    pub(super) fn take_expired(&mut self, now_ms: u64, expired: &mut Vec<Entry>, max: usize) -> u64 {
+        let mut next_ms = NEVER_MS;
+        let before = expired.len();
+        let mut stays = |entry: &Entry, taken: usize| {
+            let stays = entry.expires_ms > now_ms || taken >= max;
+            if stays {
+                next_ms = next_ms.min(entry.expires_ms);
+            }
+            stays
+        };
+        let mut sort = |entry: Entry| {
+            if stays(&entry, expired.len()) {
+                return Some(entry);
+            }
+            expired.push(entry);
+            None
+        };
+        self.returned =
+            std::mem::take(&mut self.returned).into_values().filter_map(&mut sort).map(|e| (e.seq, e)).collect();
+        self.fresh = std::mem::take(&mut self.fresh).into_iter().filter_map(&mut sort).collect();
+        self.recent = std::mem::take(&mut self.recent).into_iter().filter_map(&mut sort).collect();
+        self.recent_bytes = self.recent.iter().map(Entry::resident_bytes).sum();
+        for entry in expired.get(before..).unwrap_or_default() {
+            self.count_out(entry);
+        }
+        next_ms
+    }
+
     /// Takes the first message, if it is in memory.
     pub(super) fn pop_first(&mut self) -> Option<Entry> {
         let entry = match self.returned.pop_first() {
@@ -299,6 +328,27 @@ mod tests {
         assert_eq!((list.len(), list.front_len(), list.recent_len(), list.has_paged_last()), (2, 1, 0, false));
         assert_eq!((list.recent_bytes(), list.resident_bytes()), (0, 1 + 9 + ENTRY_BYTES));
         assert_eq!(list.paged().range(), Some(SeqRange { first: 3, last: 3 }));
+    }
+
+    #[test]
+    fn what_has_expired_is_found_anywhere() {
+        let mut list = ReadyList::default();
+        let expiring = |seq, expires_ms| Entry { expires_ms, ..entry(seq) };
+        list.put_back(expiring(1, 50));
+        list.put_back(expiring(2, 10));
+        list.push_back(expiring(3, NEVER_MS));
+        list.push_back(expiring(4, 20));
+        list.push_paged(5, 1, Stored::Persistent);
+        list.push_back(expiring(6, 10));
+        list.push_back(expiring(7, 30));
+        let mut expired = Vec::new();
+        assert_eq!(list.take_expired(20, &mut expired, 2), 10, "the third is left for the next time");
+        assert_eq!(list.take_expired(20, &mut expired, usize::MAX), 30);
+        assert_eq!(expired.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2, 4, 6]);
+        assert_eq!((list.len(), list.front_len(), list.recent_len()), (4, 2, 1));
+        assert_eq!(list.resident_bytes(), 3 * (1 + 9 + ENTRY_BYTES));
+        assert_eq!((list.recent_bytes(), list.body_bytes()), (1 + 9 + ENTRY_BYTES, 4));
+        assert_eq!((list.pop_first().unwrap().seq, list.pop_first().unwrap().seq), (1, 3));
     }
 
     #[test]

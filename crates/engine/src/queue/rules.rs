@@ -11,6 +11,8 @@ use crate::queue::arguments::{DeadLetterStrategy, DelayedRetry, Overflow, QueueA
 pub(super) struct Rules {
     /// How long a message may live; [`NEVER_MS`] for ever.
     pub(super) ttl_ms: u64,
+    /// Messages expire wherever they are, as far as they are in memory.
+    pub(super) ttl_anywhere: bool,
     /// How long the queue may be unused.
     pub(super) expires_ms: Option<u64>,
     /// There is a limit of length.
@@ -58,6 +60,7 @@ impl Rules {
         let is_sure = arguments.dead_letter_strategy == DeadLetterStrategy::AtLeastOnce;
         Self {
             ttl_ms: arguments.message_ttl_ms.unwrap_or(NEVER_MS),
+            ttl_anywhere: arguments.message_ttl_anywhere,
             expires_ms: arguments.expires_ms,
             limited: arguments.max_length.is_some() || arguments.max_length_bytes.is_some(),
             max_length: arguments.max_length.unwrap_or(u64::MAX),

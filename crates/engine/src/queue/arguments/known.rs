@@ -7,6 +7,7 @@ use super::{ArgumentError, DeadLetterStrategy, Overflow, QueueType, Reason};
 
 pub(super) const EXPIRES: &[u8] = b"x-expires";
 pub(super) const MESSAGE_TTL: &[u8] = b"x-message-ttl";
+pub(super) const MESSAGE_TTL_ANYWHERE: &[u8] = b"x-message-ttl-anywhere";
 pub(super) const DEAD_LETTER_EXCHANGE: &[u8] = b"x-dead-letter-exchange";
 pub(super) const DEAD_LETTER_ROUTING_KEY: &[u8] = b"x-dead-letter-routing-key";
 pub(super) const DEAD_LETTER_STRATEGY: &[u8] = b"x-dead-letter-strategy";
@@ -64,6 +65,7 @@ const STREAM: &[QueueType] = &[QueueType::Stream];
 const KNOWN: &[Known] = &[
     known(EXPIRES, QUEUES, expiry),
     known(MESSAGE_TTL, QUEUES, ttl),
+    known(MESSAGE_TTL_ANYWHERE, QUEUES, boolean),
     known(DEAD_LETTER_EXCHANGE, QUEUES, long_str),
     known(DEAD_LETTER_ROUTING_KEY, QUEUES, dead_letter_routing_key),
     known(DEAD_LETTER_STRATEGY, QUORUM, dead_letter_strategy),
