@@ -227,6 +227,20 @@ fn a_consumer_that_deletes_its_own_queue_is_told_too() {
 }
 
 #[test]
+fn the_reply_to_a_deletion_comes_before_the_end_of_one_s_own_consumers() {
+    for (queue, flags) in [("reply.first.exclusive", &[Exclusive][..]), ("reply.first.durable", &[Durable])] {
+        let mut socket = Socket::at(Broker::shared(), Stage::Channel);
+        socket.send_method(1, &methods::queue_declare(queue, flags, &none()));
+        socket.expect(1, ids::QUEUE_DECLARE_OK);
+        socket.send_method(1, &methods::consume(queue, "mine", &[], &none()));
+        socket.expect(1, ids::BASIC_CONSUME_OK);
+        socket.send_method(1, &methods::queue_delete(queue, &[]));
+        socket.expect(1, ids::QUEUE_DELETE_OK);
+        assert_eq!(socket.expect(1, ids::BASIC_CANCEL).shortstr(), "mine");
+    }
+}
+
+#[test]
 fn consumers_without_the_capability_just_end() {
     let broker = Broker::shared();
     let connection = Connection::open_with(broker, &Login::without_capabilities(broker));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::journal::Waiter;
+use crate::names::Name;
 use crate::outlet::{Outlet, Parked, Pick, Planned};
 use crate::queue::{Dying, EnqueueScratch, Load, Queue};
 
@@ -11,6 +12,8 @@ use crate::queue::{Dying, EnqueueScratch, Load, Queue};
 pub struct Effects {
     /// Outlets that went from empty to not empty.
     pub(crate) wakes: Vec<Arc<dyn Outlet>>,
+    /// Consumers that the broker ended, by their tags.
+    pub(crate) cancels: Vec<(Arc<dyn Outlet>, Name)>,
     /// Consumers that could not take more.
     pub(crate) parked: Vec<(Arc<dyn Outlet>, Parked)>,
     /// Messages that queues gave up, to be dead-lettered in this order.
@@ -56,6 +59,11 @@ impl Effects {
         }
         for load in self.loads.drain(..) {
             load.carry_out();
+        }
+        for (outlet, tag) in self.cancels.drain(..) {
+            if outlet.cancelled(&tag) {
+                self.wakes.push(outlet);
+            }
         }
         let at_once = self.wakes.len();
         for outlet in self.wakes.drain(..) {

@@ -273,6 +273,17 @@ impl Outbox {
         self.register(&mut state, lsn);
     }
 
+    /// Lets a method go behind the replies that are held, if there are any: it may be the consequence of what the last of them
+    /// tells. False when there are none.
+    pub(crate) fn holds(&self, state: &mut OutState, channel: u16, method: &Method<'_>) -> bool {
+        let is_holding = !state.held.is_empty();
+        if is_holding {
+            state.held.push(Lsn::default(), channel, method);
+            self.held_bytes.store(state.held.bytes(), Ordering::Relaxed);
+        }
+        is_holding
+    }
+
     /// Whether replies are held by now; then the position with which the last of them goes.
     pub(crate) fn held_until(self: &Arc<Self>) -> Option<Lsn> {
         let mut state = self.lock();

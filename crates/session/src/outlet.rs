@@ -101,8 +101,11 @@ impl Outlet for ChannelOutlet {
         if !channel.cancel_notify {
             return false;
         }
-        let cancel = BasicCancel { consumer_tag: tag, nowait: true };
-        Method::from(cancel).write_frame(self.channel, state.buffer.buffer());
+        let cancel = Method::from(BasicCancel { consumer_tag: tag, nowait: true });
+        if self.outbox.holds(state, self.channel, &cancel) {
+            return false;
+        }
+        cancel.write_frame(self.channel, state.buffer.buffer());
         self.outbox.added(state)
     }
 

@@ -171,9 +171,10 @@ impl Connection {
         let conditions = (delete.if_unused, delete.if_empty);
         let deleted =
             home.vhost.delete_queue(&name, conditions, &home.user, self.id, &mut self.effects).refused(ids)?;
-        self.effects.carry_out();
         let message_count = u32::try_from(deleted.messages).unwrap_or(u32::MAX);
         self.reply_when_durable(number, delete.nowait, deleted.lsn, QueueDeleteOk { message_count });
+        // Consumers hear of it afterwards, the client's own among them.
+        self.effects.carry_out();
         Ok(())
     }
 }

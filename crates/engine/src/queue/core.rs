@@ -474,11 +474,7 @@ impl QueueCore {
         self.ready = Ready::default();
         self.waiting = Waiting::default();
         self.unacked = 0;
-        for consumer in self.consumers.drain() {
-            if consumer.outlet.cancelled(&consumer.tag) {
-                effects.wakes.push(consumer.outlet);
-            }
-        }
+        effects.cancels.extend(self.consumers.drain().into_iter().map(|consumer| (consumer.outlet, consumer.tag)));
         self.end_hold(queue, Appetite::Idle, effects);
     }
 }

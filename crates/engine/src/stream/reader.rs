@@ -116,9 +116,7 @@ impl Reader {
     /// The stream is gone: ends it, and says so.
     pub(super) fn cancel(&self, effects: &mut Effects) {
         self.end();
-        if self.outlet.cancelled(&self.tag) {
-            effects.wakes.push(Arc::clone(&self.outlet));
-        }
+        effects.cancels.push((Arc::clone(&self.outlet), Name::clone(&self.tag)));
     }
 
     /// Delivers what is at hand, at most a hold's worth, and says what has to be read.
