@@ -33,7 +33,7 @@ use crate::writer;
 const FRAME_MAX: usize = 131_072;
 
 /// Bytes that the reader's task, the writer's, the machine and what they share may take.
-const SIZES_MAX: [usize; 4] = [384, 576, 896, 128];
+const SIZES_MAX: [usize; 4] = [384, 576, 928, 128];
 
 #[derive(Default)]
 struct SlowJournal {
