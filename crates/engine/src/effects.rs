@@ -35,8 +35,8 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Deletes queues, parks those who wait, publishes dead letters, asks for pages and wakes those who have something to do, each once. Call it without
-    /// locks.
+    /// Deletes queues, publishes dead letters, parks those who wait, asks for pages and wakes those who have something to do, each
+    /// once. Call it without locks.
     pub fn carry_out(&mut self) {
         loop {
             if let Some(queue) = self.deletions.pop() {

@@ -45,7 +45,7 @@ fn what_was_durable_is_there_and_nothing_that_never_was() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes without optimization: `cargo xtask test` runs it with"]
 fn what_was_durable_is_there_and_nothing_that_never_was_at_many_points() {
     crash(number("LEVERET_CRASH_POINTS").unwrap_or(POINTS_FULL));
 }
