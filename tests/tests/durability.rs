@@ -335,6 +335,13 @@ fn journal_end(home: &Home) -> (PathBuf, u64) {
     ends.max_by_key(|(_, end)| *end).expect("there is a journal file")
 }
 
+/// Where a message's body lies in a file. Damage there is damage to a block: between blocks there are zeros, which nobody reads.
+fn place_of_body(path: &Path, number: usize) -> u64 {
+    let (bytes, body) = (fs::read(path).expect("the journal can be read"), damage_body(number));
+    let place = bytes.windows(body.len()).position(|window| window == body.as_bytes());
+    place.expect("the body is in the journal") as u64
+}
+
 fn flip(path: &Path, offset: u64) {
     let file = fs::File::options().read(true).write(true).open(path).expect("the file is there");
     let mut byte = [0];
@@ -383,7 +390,7 @@ fn a_break_in_the_middle_of_the_journal_is_refused_and_recovered_on_demand() {
     let home = home_with_messages(Stop::Kill);
     let (journal, end) = journal_end(&home);
     assert!(end as usize > DAMAGE_MESSAGES * DAMAGE_BODY_BYTES, "the messages are in the journal: {end} bytes");
-    flip(&journal, end / 2);
+    flip(&journal, place_of_body(&journal, DAMAGE_MESSAGES / 2));
     let name = journal.file_name().unwrap().to_str().unwrap().to_owned();
     // Twice: looking at the files has not changed them.
     for _ in 0..2 {

@@ -1,4 +1,5 @@
-//! Keeps the direction of the dependencies between the crates: codec <- engine <- {session, store} <- server <- leveret.
+//! Keeps the direction of the dependencies between the crates: codec <- engine <- {session, store} <- server <- management <-
+//! leveret; config <- {cli, leveret}.
 //!
 //! Two things are compared with the table below: what each `Cargo.toml` asks for, and, in the pure crates, which parts
 //! of the standard library the source names. A new package needs a row here first.
@@ -34,10 +35,27 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "leveret",
-        below: &["leveret-bench", "leveret-codec", "leveret-engine", "leveret-session", "leveret-server"],
+        below: &[
+            "leveret-bench",
+            "leveret-cli",
+            "leveret-codec",
+            "leveret-config",
+            "leveret-engine",
+            "leveret-management",
+            "leveret-session",
+            "leveret-server",
+        ],
         pure: false,
         optional: &[],
     },
+    Rule {
+        package: "leveret-management",
+        below: &["leveret-codec", "leveret-engine", "leveret-session", "leveret-server"],
+        pure: false,
+        optional: &[],
+    },
+    Rule { package: "leveret-config", below: &[], pure: false, optional: &[] },
+    Rule { package: "leveret-cli", below: &["leveret-config"], pure: false, optional: &[] },
     Rule { package: "leveret-bench", below: &["leveret-codec"], pure: false, optional: &[] },
     Rule { package: "leveret-tests", below: &["leveret", "leveret-codec"], pure: false, optional: &[] },
     Rule { package: "leveret-interop-amqprs", below: &[], pure: false, optional: &[] },
