@@ -1,7 +1,8 @@
 # Sourced by the `run` of a client in Python: makes a virtual environment with what requirements.txt lists, and sets
 # PYTHON to its interpreter. Nothing is done when it is there already. PYTHON chooses another interpreter to begin with.
 
-. ../debian.sh
+python_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$python_folder/../debian.sh"
 
 venv=$INTEROP_HOME/venv
 base=${PYTHON:-python3}
@@ -15,6 +16,6 @@ if ! cmp --silent requirements.txt "$venv/requirements.installed" || ! "$PYTHON"
 fi
 
 # Programs find report.py beside this file.
-PYTHONPATH=$(cd ../python && pwd)
+PYTHONPATH=$python_folder
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONPATH PYTHONDONTWRITEBYTECODE

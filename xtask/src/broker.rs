@@ -41,3 +41,12 @@ impl Broker {
 pub fn build(workspace: &Workspace) -> anyhow::Result<()> {
     command::run(&mut workspace.cargo(&["build", "--release", "--package", "leveret"]))
 }
+
+/// Our broker: the one that `LEVERET_BIN` names, or one that is built now.
+pub fn binary(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("LEVERET_BIN") {
+        return Ok(PathBuf::from(binary));
+    }
+    build(workspace)?;
+    Ok(workspace.broker_binary())
+}

@@ -1,6 +1,6 @@
-//! `cargo xtask interop`: other people's clients against our broker and against RabbitMQ. `interop/README.md` says what a
-//! client's folder holds. What every client is asked to do makes the matrix of `docs/clients.md`; pika and lapin have
-//! suites of their own besides.
+//! `cargo xtask interop`: other people's clients and tools against our broker and against RabbitMQ. `interop/README.md`
+//! says what a folder holds. What every client is asked to do makes the matrix of `docs/clients.md`, what the tools do
+//! makes `docs/tools.md`; pika and lapin have suites of their own besides.
 
 mod broker;
 mod client;
@@ -9,6 +9,8 @@ mod report;
 mod results;
 mod suites;
 mod table;
+pub mod tools;
+mod tools_page;
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,23 +22,20 @@ use crate::broker::Broker;
 use crate::plan::Plan;
 use crate::workspace::Workspace;
 use broker::MatrixBroker;
-use client::Client;
+use client::{Client, Kind};
 use report::Outcome;
 use results::Results;
 use suites::Suite;
 
-/// The page that shows the matrix.
-const PAGE: &str = "docs/clients.md";
-
 #[derive(Args)]
 pub struct InteropArgs {
-    /// The clients to run, by their folders in interop/; all of them when none is named
+    /// The clients and tools to run, by their folders in interop/ and interop/tools/; all of them when none is named
     clients: Vec<String>,
     /// Run the matrix against Debian's rabbitmq-server too, and the suites of pika and lapin against it alone: that proves
     /// the tests themselves
     #[arg(long)]
     peer: bool,
-    /// Write docs/clients.md even if not all clients were run on both brokers, from what earlier runs left
+    /// Write docs/clients.md and docs/tools.md even if not all were run on both brokers, from what earlier runs left
     #[arg(long)]
     page: bool,
 }
@@ -74,7 +73,7 @@ pub fn interop(workspace: &Workspace, args: &InteropArgs) -> anyhow::Result<()> 
     let chosen: Vec<Client> = clients.iter().filter(|client| args.names(&client.name)).cloned().collect();
     let suites: Vec<Suite> = Suite::ALL.into_iter().filter(|suite| args.names(suite.folder())).collect();
     let mut plan = Plan::default();
-    let binary = built_binary(workspace)?;
+    let binary = crate::broker::binary(workspace)?;
     if !args.peer {
         suite_steps(&mut plan, workspace, &suites, &Broker::Built(binary.clone()));
     }
@@ -136,15 +135,6 @@ fn check_names(names: &[String], clients: &[Client]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds our broker, unless `LEVERET_BIN` names one that is built already.
-fn built_binary(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    if let Some(binary) = std::env::var_os("LEVERET_BIN") {
-        return Ok(PathBuf::from(binary));
-    }
-    crate::broker::build(workspace)?;
-    Ok(workspace.broker_binary())
-}
-
 fn suite_steps(plan: &mut Plan, workspace: &Workspace, suites: &[Suite], broker: &Broker) {
     for suite in suites {
         plan.step(suite.step_name(), || suite.run(workspace, broker));
@@ -201,7 +191,7 @@ fn step_name(client: &Client, column: Column) -> String {
     }
 }
 
-/// Prints the matrix, and writes the page when this run has the say.
+/// Prints the matrix, and writes the pages when this run has the say.
 fn show(
     workspace: &Workspace,
     plan: &mut Plan,
@@ -214,13 +204,20 @@ fn show(
     }
     plan.attempt(MATRIX, true, || print_matrix(workspace, chosen, args.columns()));
     let results = Results::load(workspace)?;
-    let complete = args.clients.is_empty() && clients.iter().all(|client| results.knows(&client.name));
-    if !(complete || args.page) {
-        println!("{PAGE} is left as it is: it is written by a run of all clients on both brokers, or with --page");
-        return Ok(());
+    for kind in Kind::ALL.into_iter().filter(|kind| chosen.iter().any(|client| client.kind == *kind)) {
+        let all: Vec<Client> = clients.iter().filter(|client| client.kind == kind).cloned().collect();
+        let complete = args.clients.is_empty() && all.iter().all(|client| results.knows(&client.name));
+        if !(complete || args.page) {
+            println!("{} is left as it is: a run of all on both brokers writes it, or --page", kind.page());
+            continue;
+        }
+        let text = match kind {
+            Kind::Client => page::page(&all, &results),
+            Kind::Tool => tools_page::page(&all, &results),
+        };
+        fs::write(workspace.root.join(kind.page()), text)?;
+        println!("{} is written", kind.page());
     }
-    fs::write(workspace.root.join(PAGE), page::page(clients, &results))?;
-    println!("{PAGE} is written");
     Ok(())
 }
 
@@ -246,7 +243,7 @@ mod tests {
 
     #[test]
     fn only_known_clients_may_be_named() {
-        let clients = [Client { name: "celery".to_owned(), folder: PathBuf::new() }];
+        let clients = [Client { name: "celery".to_owned(), folder: PathBuf::new(), kind: Kind::Client }];
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert!(check_names(&names(&["celery", "pika"]), &clients).is_ok());
         let error = check_names(&names(&["rhea"]), &clients).unwrap_err().to_string();

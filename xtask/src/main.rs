@@ -6,8 +6,11 @@ mod broker;
 mod codegen;
 mod command;
 mod deny;
+mod dropin;
 mod hot;
+mod image;
 mod interop;
+mod package;
 mod pages;
 mod peer;
 mod plan;
@@ -38,6 +41,10 @@ enum Task {
     Test,
     /// Other people's clients against the built broker
     Interop(interop::InteropArgs),
+    /// What the Dockerfile says, done in folders; the result is started and tried, all without a container engine
+    Image,
+    /// The static broker as an archive and as a Debian package, with links, manual pages and completions
+    Package,
     /// The protocol tests in tests/ against the built broker
     Blackbox {
         /// Prove the tests themselves: run them against Debian's rabbitmq-server
@@ -88,6 +95,8 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Check => suite::check(&workspace),
         Task::Test => suite::test(&workspace),
         Task::Interop(args) => interop::interop(&workspace, args),
+        Task::Image => image::image(&workspace),
+        Task::Package => package::package(&workspace),
         Task::Blackbox { peer } => suite::blackbox(&workspace, *peer),
         Task::Torture(args) => torture::run(&workspace, args),
         Task::Gen { check } => codegen::run(*check),

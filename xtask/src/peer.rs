@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub const PLUGINS: [&str; 6] = [
     "rabbitmq_recent_history_exchange",
     "rabbitmq_sharding",
 ];
+/// Plugins for what tools talk to.
+pub const TOOL_PLUGINS: [&str; 2] = ["rabbitmq_management", "rabbitmq_prometheus"];
 const READY_LIMIT: Duration = Duration::from_secs(90);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const CONTROL_LIMIT: Duration = Duration::from_secs(60);
@@ -37,31 +40,63 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 pub struct Peer {
     server: Child,
     home: PathBuf,
-    amqp_port: u16,
-    epmd_port: u16,
+    ports: Ports,
+}
+
+/// Where it listens, and its port mapper; of the last two, plugins are needed.
+#[derive(Clone, Copy)]
+struct Ports {
+    amqp: u16,
+    dist: u16,
+    epmd: u16,
+    management: u16,
+    prometheus: u16,
 }
 
 impl Peer {
     /// Starts the server with `plugins`, installing it first where that is possible, and waits until it accepts connections.
     pub fn start(target: &Path, plugins: &[&str]) -> anyhow::Result<Self> {
         install_if_missing()?;
-        let home = fresh_home(target, plugins)?;
-        let [amqp_port, dist_port, epmd_port] = free_ports()?;
-        let server = server_command(&home, [amqp_port, dist_port, epmd_port])?
-            .spawn()
-            .with_context(|| format!("cannot start {SERVER}"))?;
-        let mut peer = Self { server, home, amqp_port, epmd_port };
-        println!("rabbitmq-server starts on port {amqp_port}, its files are in {}", peer.home.display());
+        let [amqp, dist, epmd, management, prometheus] = free_ports()?;
+        let ports = Ports { amqp, dist, epmd, management, prometheus };
+        let home = fresh_home(target, plugins, ports)?;
+        let server = server_command(&home, ports)?.spawn().with_context(|| format!("cannot start {SERVER}"))?;
+        let mut peer = Self { server, home, ports };
+        println!("rabbitmq-server starts on port {amqp}, its files are in {}", peer.home.display());
         peer.wait_until_ready()?;
         Ok(peer)
     }
 
     pub fn port(&self) -> u16 {
-        self.amqp_port
+        self.ports.amqp
+    }
+
+    /// Where the management plugin listens, and the one for Prometheus, if they were asked for.
+    pub fn tool_ports(&self) -> [u16; 2] {
+        [self.ports.management, self.ports.prometheus]
+    }
+
+    /// A folder with the command-line tools, each of which finds this broker by itself.
+    pub fn tools(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.home.join("bin");
+        fs::create_dir_all(&folder)?;
+        for name in ["rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-plugins", "rabbitmq-queues", "rabbitmq-upgrade"] {
+            let tool = folder.join(name);
+            let program = Path::new(CONTROL).with_file_name(name);
+            let (home, epmd_port) = (self.home.display(), self.ports.epmd);
+            let text = format!(
+                "#!/bin/sh\nexport HOME={home} RABBITMQ_NODENAME={NODE} ERL_EPMD_PORT={epmd_port} \\\n    \
+                 RABBITMQ_ENABLED_PLUGINS_FILE={home}/enabled_plugins\nexec {} \"$@\"\n",
+                program.display()
+            );
+            fs::write(&tool, text)?;
+            fs::set_permissions(&tool, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(folder)
     }
 
     pub fn amqp_url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp_port)
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.ports.amqp)
     }
 
     /// Stops the broker and starts it again on the same port with its data. The node itself goes on, which is a lot faster;
@@ -72,7 +107,7 @@ impl Peer {
             control
                 .args(["-n", NODE, order])
                 .env("HOME", &self.home)
-                .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+                .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
                 .stdout(Stdio::null());
             command::run_within(&mut control, CONTROL_LIMIT)?;
         }
@@ -85,7 +120,7 @@ impl Peer {
 
     fn await_answer(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
-        while !speaks_amqp(self.amqp_port) {
+        while !speaks_amqp(self.ports.amqp) {
             if let Some(status) = self.server.try_wait()? {
                 bail!("rabbitmq-server ended with {status}");
             }
@@ -107,7 +142,7 @@ impl Drop for Peer {
         }
         // The port mapper outlives its nodes unless told otherwise.
         let _ = Command::new("epmd")
-            .args(["-port", &self.epmd_port.to_string(), "-kill"])
+            .args(["-port", &self.ports.epmd.to_string(), "-kill"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
@@ -144,7 +179,7 @@ fn install_if_missing() -> anyhow::Result<()> {
         .context("rabbitmq-server is not installed (Debian, as root: apt-get install rabbitmq-server)")
 }
 
-fn fresh_home(target: &Path, plugins: &[&str]) -> anyhow::Result<PathBuf> {
+fn fresh_home(target: &Path, plugins: &[&str], ports: Ports) -> anyhow::Result<PathBuf> {
     let home = target.join("peer");
     if home.exists() {
         fs::remove_dir_all(&home)?;
@@ -152,12 +187,25 @@ fn fresh_home(target: &Path, plugins: &[&str]) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(home.join("mnesia"))?;
     fs::create_dir_all(home.join("log"))?;
     fs::write(home.join("enabled_plugins"), format!("[{}].\n", plugins.join(",")))?;
-    fs::write(home.join("rabbitmq.conf"), "loopback_users.guest = true\n")?;
+    fs::write(home.join("rabbitmq.conf"), configuration(plugins, ports))?;
     Ok(home)
 }
 
-fn server_command(home: &Path, ports: [u16; 3]) -> anyhow::Result<Command> {
-    let [amqp_port, dist_port, epmd_port] = ports;
+/// It refuses to start over keys of a plugin that is not enabled.
+fn configuration(plugins: &[&str], ports: Ports) -> String {
+    let mut text = "loopback_users.guest = true\n".to_owned();
+    for (plugin, key, port) in [
+        ("rabbitmq_management", "management", ports.management),
+        ("rabbitmq_prometheus", "prometheus", ports.prometheus),
+    ] {
+        if plugins.contains(&plugin) {
+            text.push_str(&format!("{key}.tcp.ip = 127.0.0.1\n{key}.tcp.port = {port}\n"));
+        }
+    }
+    text
+}
+
+fn server_command(home: &Path, ports: Ports) -> anyhow::Result<Command> {
     let output = File::create(home.join("server.out"))?;
     let mut command = Command::new(SERVER);
     command
@@ -169,10 +217,10 @@ fn server_command(home: &Path, ports: [u16; 3]) -> anyhow::Result<Command> {
         .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq"))
         .env("RABBITMQ_NODENAME", NODE)
         .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-        .env("RABBITMQ_NODE_PORT", amqp_port.to_string())
-        .env("RABBITMQ_DIST_PORT", dist_port.to_string())
+        .env("RABBITMQ_NODE_PORT", ports.amqp.to_string())
+        .env("RABBITMQ_DIST_PORT", ports.dist.to_string())
         .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}")
-        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        .env("ERL_EPMD_PORT", ports.epmd.to_string())
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
         .stdin(Stdio::null())
         .stderr(output.try_clone()?)
@@ -180,12 +228,15 @@ fn server_command(home: &Path, ports: [u16; 3]) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Three ports that nobody listens on. All are held until the last is found, so that they differ.
-pub fn free_ports() -> anyhow::Result<[u16; 3]> {
-    let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let held = [free()?, free()?, free()?];
-    let [a, b, c] = &held;
-    Ok([a.local_addr()?.port(), b.local_addr()?.port(), c.local_addr()?.port()])
+/// Ports that nobody listens on. All are held until the last is found, so that they differ.
+pub fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+    let held: Vec<TcpListener> =
+        (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
+    let mut ports = [0; N];
+    for (port, listener) in ports.iter_mut().zip(&held) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
 }
 
 /// Whether whoever listens there answers a protocol header with a method frame (connection.start).
@@ -209,6 +260,13 @@ mod tests {
     fn free_ports_differ() {
         let [a, b, c] = free_ports().unwrap();
         assert!(a != b && b != c && a != c);
+    }
+
+    #[test]
+    fn keys_of_plugins_come_with_the_plugins() {
+        let ports = Ports { amqp: 1, dist: 2, epmd: 3, management: 4, prometheus: 5 };
+        assert!(!configuration(&["rabbitmq_sharding"], ports).contains("tcp"));
+        assert!(configuration(&TOOL_PLUGINS, ports).contains("prometheus.tcp.port = 5"));
     }
 
     #[test]

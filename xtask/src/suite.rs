@@ -4,7 +4,7 @@ use crate::broker::{self, Broker};
 use crate::command;
 use crate::plan::Plan;
 use crate::workspace::Workspace;
-use crate::{arrows, codegen, deny, interop, pages, torture};
+use crate::{arrows, codegen, deny, dropin, image, interop, package, pages, torture};
 
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
@@ -38,6 +38,7 @@ pub fn test(workspace: &Workspace) -> anyhow::Result<()> {
         let why = "there is no broker to test";
         plan.skip(BLACKBOX, why);
         plan.skip(TORTURE, why);
+        package::step_names().into_iter().chain(image::step_names()).for_each(|name| plan.skip(name, why));
         interop::step_names(workspace).into_iter().for_each(|name| plan.skip(name, why));
     }
     deny::steps(&mut plan, workspace);
@@ -61,10 +62,13 @@ fn text_steps(plan: &mut Plan, workspace: &Workspace) {
     plan.step("generated code", || codegen::run(true));
     plan.step("arrows between crates", || arrows::check(workspace));
     plan.step("links of the pages", || pages::check(workspace));
+    plan.step("proofs of docs/drop-in.md", || dropin::check(workspace));
 }
 
 fn broker_steps(plan: &mut Plan, workspace: &Workspace, broker: &Broker) {
     plan.step(BLACKBOX, || run_blackbox(workspace, broker));
+    package::steps(plan, workspace, &workspace.broker_binary());
+    image::steps(plan, workspace, &workspace.broker_binary());
     interop::steps(plan, workspace, workspace.broker_binary());
     plan.step(TORTURE, || torture::rounds(workspace, broker, &torture::TortureArgs::short()));
 }

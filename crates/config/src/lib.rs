@@ -5,4 +5,21 @@
 //! and warnings come out. Must not depend on: any other crate of Leveret, so that the command-line tools can use it.
 #![forbid(unsafe_code)]
 
+mod advanced;
+mod conf;
+mod environment;
+mod erlang;
+mod guess;
+pub mod keys;
+mod limits;
+mod load;
+mod origin;
+mod query;
 pub mod settings;
+mod toml_file;
+pub mod value;
+
+pub use environment::Environment;
+pub use load::{ConfigError, Explained, Flag, Loaded, Sources, load};
+pub use origin::Origin;
+pub use settings::Settings;

@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hashbrown::HashMap;
-
+use crate::admin::{Administration, DefaultUser};
 use crate::clock::{Clock, ManualClock};
 use crate::delay::{HiddenQueues, exchange_of};
-use crate::journal::Journal;
+use crate::journal::{Journal, SettingKind};
 use crate::memory::MemoryBudget;
-use crate::names::Name;
-use crate::permission::Permissions;
 use crate::registry::Registry;
 use crate::restore::Restored;
 use crate::services::Services;
@@ -21,9 +18,10 @@ use crate::vhost::Vhost;
 pub struct Broker {
     /// What its vhosts share.
     pub services: Arc<Services>,
-    vhosts: Registry<Vhost>,
-    users: Registry<User>,
-    queue_ids: Arc<AtomicU64>,
+    pub(crate) vhosts: Registry<Vhost>,
+    pub(crate) users: Registry<User>,
+    pub(crate) queue_ids: Arc<AtomicU64>,
+    pub(crate) administration: Administration,
 }
 
 impl std::fmt::Debug for Broker {
@@ -32,7 +30,7 @@ impl std::fmt::Debug for Broker {
     }
 }
 
-/// The vhost that every broker has.
+/// The vhost that brokers begin with.
 pub const DEFAULT_VHOST: &str = "/";
 
 impl Broker {
@@ -41,91 +39,60 @@ impl Broker {
     #[must_use]
     pub fn new(journal: Arc<dyn Journal>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
-        Self::with_services(Services::new(journal, MemoryBudget::default(), clock, 0))
+        Self::with_guest(Services::new(journal, MemoryBudget::default(), clock, 0))
+    }
+
+    /// A broker with vhost `/` and user guest.
+    #[must_use]
+    pub fn with_guest(services: Services) -> Self {
+        let broker = Self::with_services(services);
+        // Names and patterns of the default are sound.
+        let _ = broker.seed(&DefaultUser::default());
+        broker
+    }
+
+    /// A broker with nothing in it: [`Broker::seed`] or definitions fill it.
+    #[must_use]
+    pub fn with_services(services: Services) -> Self {
+        Self {
+            services: Arc::new(services),
+            vhosts: Registry::default(),
+            users: Registry::default(),
+            queue_ids: Arc::default(),
+            administration: Administration::default(),
+        }
     }
 
     /// A broker with what survived of an earlier one. Once its waiting messages take the memory budget, they leave memory, if
     /// the journal can give them back. What could not be put back as it was is told, a line each.
     #[must_use]
     pub fn restore(services: Services, restored: &Restored) -> (Self, Vec<String>) {
-        let broker = Self::with_services(services);
+        let mut broker = Self::with_services(services);
         let mut problems = Vec::new();
         let last_id = restored.queues.iter().map(|queue| queue.id.0).fold(restored.last_queue_id, u64::max);
         broker.queue_ids.store(last_id, Ordering::Relaxed);
+        let is_vhost = |kind: u8| kind == SettingKind::Vhost.number();
+        broker.administration.fresh = !restored.settings.iter().any(|setting| is_vhost(setting.kind));
+        broker.restore_settings(&restored.settings, &mut problems);
         let hidden = HiddenQueues::among(restored);
         for exchange in &restored.exchanges {
-            let vhost = broker.ensure_vhost(&exchange.vhost);
+            let vhost = broker.vhost_of_restored(&exchange.vhost);
             problems.extend(vhost.restore_exchange(exchange, hidden.get(exchange)).err());
         }
         hidden.remove_orphans(restored, &*broker.services.journal);
         for queue in restored.queues.iter().filter(|queue| exchange_of(&queue.name).is_none()) {
-            problems.extend(broker.ensure_vhost(&queue.vhost).restore_queue(queue).err());
+            problems.extend(broker.vhost_of_restored(&queue.vhost).restore_queue(queue).err());
         }
         for binding in &restored.bindings {
-            problems.extend(broker.ensure_vhost(&binding.vhost).restore_binding(binding).err());
+            problems.extend(broker.vhost_of_restored(&binding.vhost).restore_binding(binding).err());
         }
+        broker.restored_policies_act();
+        broker.find_place_for_events();
         (broker, problems)
     }
 
-    /// A broker with vhost `/` and user guest.
-    #[must_use]
-    pub fn with_services(services: Services) -> Self {
-        let broker = Self {
-            services: Arc::new(services),
-            vhosts: Registry::default(),
-            users: Registry::default(),
-            queue_ids: Arc::default(),
-        };
-        broker.ensure_vhost(DEFAULT_VHOST).tell_events();
-        broker.add_user(guest());
-        broker
-    }
-
-    /// Lets user guest in from other machines too.
+    /// Lets user guest in from other machines too, as all others.
     pub fn allow_remote_guest(&self) {
-        self.add_user(User { loopback_only: false, ..guest() });
-    }
-
-    /// Adds a vhost, if it is not there.
-    pub fn add_vhost(&self, name: &str) {
-        self.ensure_vhost(name);
-    }
-
-    fn ensure_vhost(&self, name: &str) -> Arc<Vhost> {
-        if let Some(vhost) = self.vhost(name) {
-            return vhost;
-        }
-        let vhost = Vhost::new(name.into(), Arc::clone(&self.services), Arc::clone(&self.queue_ids));
-        self.vhosts.insert_new(name.into(), Arc::clone(&vhost));
-        self.vhost(name).unwrap_or(vhost)
-    }
-
-    /// Adds a user, in place of one of the same name.
-    pub fn add_user(&self, user: User) {
-        self.users.remove(&user.name);
-        self.users.insert_new(Name::clone(&user.name), Arc::new(user));
-    }
-
-    /// The vhost `name`.
-    #[must_use]
-    pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
-        self.vhosts.get(name)
-    }
-
-    /// The user `name`.
-    #[must_use]
-    pub fn user(&self, name: &str) -> Option<Arc<User>> {
-        self.users.get(name)
-    }
-}
-
-fn guest() -> User {
-    User {
-        name: "guest".into(),
-        password: "guest".to_owned(),
-        tags: vec!["administrator".to_owned()],
-        loopback_only: true,
-        topic_permissions: HashMap::default(),
-        permissions: HashMap::from_iter([(Name::from(DEFAULT_VHOST), Permissions::all())]),
+        self.set_loopback_users([]);
     }
 }

@@ -16,6 +16,10 @@ pub enum Error {
     NoQueue { queue: String, vhost: Name },
     #[error("no exchange '{exchange}' in vhost '{vhost}'")]
     NoExchange { exchange: String, vhost: Name },
+    #[error("vhost '{vhost}' is deleted")]
+    VhostDeleted { vhost: Name },
+    #[error("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached")]
+    TooManyQueues { queue: String, vhost: Name, limit: u64 },
     #[error("queue '{queue}' in vhost '{vhost}' in use")]
     QueueInUse { queue: Name, vhost: Name },
     #[error("queue '{queue}' in vhost '{vhost}' not empty")]
@@ -77,6 +81,7 @@ impl Error {
     pub fn reply_code(&self) -> ReplyCode {
         match self {
             Self::Stream(refused) => refused.reply_code(),
+            Self::VhostDeleted { .. } => ReplyCode::ConnectionForced,
             Self::NoQueue { .. } | Self::NoExchange { .. } => ReplyCode::NotFound,
             Self::QueueLocked { .. } | Self::GetFromSingleActive { .. } => ReplyCode::ResourceLocked,
             Self::ConditionalDelete { .. } => ReplyCode::NotImplemented,
@@ -87,7 +92,8 @@ impl Error {
             | Self::SystemExchange { .. }
             | Self::InternalExchange { .. }
             | Self::AccessRefused { .. } => ReplyCode::AccessRefused,
-            Self::QueueInUse { .. }
+            Self::TooManyQueues { .. }
+            | Self::QueueInUse { .. }
             | Self::QueueNotEmpty { .. }
             | Self::ExchangeInUse { .. }
             | Self::UnknownExchangeType(_)

@@ -25,7 +25,7 @@ pub const EXCHANGE: &str = "amq.rabbitmq.event";
 pub const INTERNAL_USER: &str = "rmq-internal";
 
 /// The component of operator policies among the parameters.
-const OPERATOR_POLICY: &str = "operator_policy";
+pub(crate) const OPERATOR_POLICY: &str = "operator_policy";
 
 /// The field that says who did it.
 const USER: &str = "user_who_performed_action";
@@ -84,6 +84,28 @@ impl Fields {
         self
     }
 
+    /// A value of any type.
+    #[must_use]
+    pub fn value(mut self, name: &str, value: FieldValue) -> Self {
+        self.0.push(name.as_bytes(), value);
+        self
+    }
+
+    /// Fields of its own.
+    #[must_use]
+    pub fn inner(mut self, name: &str, Self(fields): Self) -> Self {
+        self.0.push(name.as_bytes(), FieldValue::Table(fields));
+        self
+    }
+
+    /// Texts.
+    #[must_use]
+    pub fn texts<'t>(mut self, name: &str, texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let texts = texts.into_iter().map(|text| FieldValue::LongStr(text.as_bytes().into()));
+        self.0.push(name.as_bytes(), FieldValue::Array(texts.collect()));
+        self
+    }
+
     /// Who did it.
     #[must_use]
     pub fn by(self, user: &str) -> Self {
@@ -94,7 +116,21 @@ impl Fields {
 impl Notices {
     /// Events are told in this vhost from now on.
     pub(crate) fn tell_events_in(&self, vhost: Weak<Vhost>) {
-        self.events_in.get_or_init(|| vhost);
+        *self.events_in.write() = vhost;
+    }
+
+    /// Whether a vhost that is still there tells of events.
+    pub(crate) fn has_place_for_events(&self) -> bool {
+        self.events_in.read().upgrade().is_some_and(|vhost| !vhost.is_deleted())
+    }
+
+    /// A vhost is deleted: if events were told there, they are told nowhere from now on.
+    pub(crate) fn tell_no_events_in(&self, vhost: &Weak<Vhost>) {
+        let mut events_in = self.events_in.write();
+        if events_in.ptr_eq(vhost) {
+            *events_in = Weak::new();
+            self.events_wanted.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Whether anybody wants to know of events.
@@ -106,13 +142,13 @@ impl Notices {
 }
 
 impl Vhost {
-    /// A policy was set. Who did it is not known here.
-    pub(crate) fn tell_policy_set(&self, kind: PolicyKind, policy: &Policy) {
+    /// A policy was set.
+    pub(crate) fn tell_policy_set(&self, kind: PolicyKind, policy: &Policy, user: &str) {
         let tell = |fields: Fields| {
             let fields = fields.text("name", &policy.name).text("vhost", &self.name).text("pattern", policy.pattern());
             let fields =
                 fields.text("apply-to", policy.apply_to.as_str()).table_as_it_is("definition", &policy.definition);
-            fields.number("priority", u64::try_from(policy.priority).unwrap_or_default()).by(INTERNAL_USER)
+            fields.number("priority", u64::try_from(policy.priority).unwrap_or_default()).by(user)
         };
         match kind {
             PolicyKind::User => self.services.event("policy.set", tell),
@@ -122,8 +158,8 @@ impl Vhost {
         }
     }
 
-    pub(crate) fn tell_policy_cleared(&self, kind: PolicyKind, name: &str) {
-        let tell = |fields: Fields| fields.text("name", name).text("vhost", &self.name).by(INTERNAL_USER);
+    pub(crate) fn tell_policy_cleared(&self, kind: PolicyKind, name: &str, user: &str) {
+        let tell = |fields: Fields| fields.text("name", name).text("vhost", &self.name).by(user);
         match kind {
             PolicyKind::User => self.services.event("policy.cleared", tell),
             PolicyKind::Operator => {
@@ -163,7 +199,7 @@ impl Services {
 
     #[cold]
     fn tell(&self, name: &str, Fields(mut headers): Fields) {
-        let Some(vhost) = self.notices.events_in.get() else { return };
+        let vhost = Weak::clone(&self.notices.events_in.read());
         let Some(exchange) = vhost.upgrade().and_then(|vhost| vhost.exchanges.get(EXCHANGE)) else { return };
         let now_ms = self.clock.now_ms();
         headers.push(*b"timestamp_in_ms", FieldValue::I64(i64::try_from(now_ms).unwrap_or(i64::MAX)));
@@ -180,7 +216,6 @@ impl Services {
             blob: None,
             marks: Marks::NONE,
         });
-        let vhost = Weak::clone(vhost);
         self.notices.push(Notice { vhost, exchange, routing_key: name.as_bytes().into(), message });
     }
 }

@@ -66,6 +66,75 @@ pub enum Record<'a> {
     Bound { vhost: &'a str, binding: BindingRecord<'a> },
     /// A binding between two durable ends is gone.
     Unbound { vhost: &'a str, binding: BindingRecord<'a> },
+    /// Something that was set by administration, in place of what was set under the same key. `value` is JSON.
+    Setting { key: SettingKey<'a>, value: &'a [u8] },
+    /// Nothing is set under the key any more.
+    SettingCleared { key: SettingKey<'a> },
+}
+
+/// What a setting is filed under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SettingKey<'a> {
+    /// What it is.
+    pub kind: SettingKind,
+    /// The vhost that it belongs to; empty where it belongs to none.
+    pub scope: &'a str,
+    /// Its name; where it takes several, a JSON array of them.
+    pub name: &'a str,
+}
+
+/// What a setting is. The numbers are those in the journal: they never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum SettingKind {
+    /// A vhost with its metadata.
+    Vhost = 1,
+    /// A user: password, tags.
+    User = 2,
+    /// What a user may do in the vhost `scope`.
+    Permission = 3,
+    /// What the first of the two names, a user, may do with a topic exchange, the second.
+    TopicPermission = 4,
+    /// A runtime parameter: component and name.
+    Parameter = 5,
+    /// A parameter that belongs to no vhost.
+    GlobalParameter = 6,
+    /// A policy of a user.
+    Policy = 7,
+    /// A policy of an operator.
+    OperatorPolicy = 8,
+    /// How much a vhost may have.
+    VhostLimits = 9,
+    /// How much a user may have.
+    UserLimits = 10,
+}
+
+impl SettingKind {
+    /// All there are.
+    const ALL: [Self; 10] = [
+        Self::Vhost,
+        Self::User,
+        Self::Permission,
+        Self::TopicPermission,
+        Self::Parameter,
+        Self::GlobalParameter,
+        Self::Policy,
+        Self::OperatorPolicy,
+        Self::VhostLimits,
+        Self::UserLimits,
+    ];
+
+    /// The kind of this number, if this version knows it.
+    #[must_use]
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
 }
 
 /// Neighbours in a stream that go together when they are too old or too much.

@@ -10,7 +10,7 @@
 //! Streams ([`stream`]) keep what was read: they only append, and each consumer reads at its own place.
 //!
 //! Invariants
-//! - Lock order: a vhost's topology, then one queue, then an outlet, then the journal. Never two queues at once: what
+//! - Lock order: the administration's, then a vhost's topology, then one queue, then an outlet, then the journal. Never two queues at once: what
 //!   follows for others is written down in [`effects::Effects`] and carried out after the unlock.
 //! - While a queue holds ready messages in memory, no consumer in its ring could take one; while it holds others only, it reads.
 //! - A queue's messages are in order of their position (`seq`), whatever was returned to it.
@@ -19,20 +19,26 @@
 //! Must not depend on: tokio, the session, the store, clocks or randomness (they come in as arguments).
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod admission;
 pub mod broker;
 pub mod clock;
+pub mod counters;
+pub mod definitions;
 pub mod delay;
 pub mod effects;
 pub mod error;
 pub mod events;
 pub mod exchange;
 pub mod journal;
+pub mod json;
 pub mod limits;
 pub mod memory;
 pub mod message;
 pub mod names;
 pub mod notices;
 pub mod outlet;
+pub mod password;
 pub mod permission;
 pub mod policy;
 pub mod publish;

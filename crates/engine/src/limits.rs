@@ -90,3 +90,9 @@ pub const DELAY_BATCHES_A_TIMER_MAX: usize = 4;
 
 /// Most delayed messages that are looked at during one hold of the lock by those who administer.
 pub const DELAYS_LISTED_A_HOLD_MAX: usize = 4096;
+
+/// Most messages of a queue that are looked at in one go by those who administer.
+pub const BROWSED_MESSAGES_MAX: usize = 1024;
+
+/// A setting's JSON has at most so many bytes.
+pub const SETTING_BYTES_MAX: usize = 1024 * 1024;

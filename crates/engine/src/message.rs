@@ -325,7 +325,8 @@ impl<'a> Incoming<'a> {
 
     /// Bytes of the body, wherever it is.
     #[inline]
-    pub(crate) fn body_len(&self) -> u64 {
+    #[must_use]
+    pub fn body_len(&self) -> u64 {
         match (&self.source, &self.kept) {
             (Source::Borrowed { body, .. }, _) => body.len() as u64,
             (Source::Kept, Some(message)) => message.body_len(),

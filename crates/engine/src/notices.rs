@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::effects::Effects;
 use crate::exchange::Exchange;
@@ -29,7 +29,7 @@ pub struct Notices {
     /// Held by whoever publishes.
     turn: Mutex<()>,
     /// The vhost that tells of events.
-    pub(crate) events_in: OnceLock<Weak<Vhost>>,
+    pub(crate) events_in: RwLock<Weak<Vhost>>,
     /// Something is bound to the exchange of events.
     pub(crate) events_wanted: AtomicBool,
     /// How many vhosts are traced.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::message::{Message, NEVER_MS, Parts};
-use crate::names::{ConsumerKey, Name};
+use crate::names::{ConnectionId, ConsumerKey, Name, QueueId};
 use crate::publish::Publication;
 use crate::queue::{Consumers, Entry, Queue, Stored};
 
@@ -26,6 +26,26 @@ pub trait Outlet: Send + Sync {
     /// Somebody should look at what was delivered. So many outlets are woken at once, this one included: among many the call
     /// must be short.
     fn wake(&self, at_once: usize);
+
+    /// Adds to `found` what its connection got from a queue and has not settled, from position `from` on: the first `max` of
+    /// them, in no order. Called without locks.
+    fn outstanding(&self, queue: QueueId, from: u64, max: usize, found: &mut Vec<Entry>) {
+        let _ = (queue, from, max, found);
+    }
+
+    /// Whose channel it is, if it is one.
+    fn place(&self) -> Option<OutletPlace> {
+        None
+    }
+}
+
+/// The channel behind an outlet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutletPlace {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The channel's number.
+    pub channel: u16,
 }
 
 /// Who is being delivered to.
@@ -174,6 +194,22 @@ impl<'b> DeliveryBatch<'b, '_> {
     #[must_use]
     pub fn queue(&self) -> &'b Arc<Queue> {
         self.queue
+    }
+
+    /// How many deliveries they are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.messages {
+            Messages::Incoming { picks, .. } => picks.len(),
+            Messages::Ready(planned) => planned.len(),
+            Messages::Stream { messages, .. } => messages.len(),
+        }
+    }
+
+    /// Whether they are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Whether the messages lie in a stream: see [`Delivery::stream_offset`].

@@ -1,4 +1,4 @@
-//! What a journal gives back at start: durable topology, and what is known of the queues' messages without reading them.
+//! What a journal gives back at start: durable topology, what administration has set, and what is known of the queues' messages without reading them.
 
 use leveret_codec::table::FieldTable;
 
@@ -16,6 +16,21 @@ pub struct Restored {
     pub bindings: Vec<RestoredBinding>,
     /// No queue had a higher id.
     pub last_queue_id: u64,
+    /// What administration has set, in no order.
+    pub settings: Vec<RestoredSetting>,
+}
+
+/// Something that administration has set. Nothing of it has been understood yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestoredSetting {
+    /// The number of a [`SettingKind`](crate::journal::SettingKind), or of one of a later version.
+    pub kind: u8,
+    /// The vhost that it belongs to; empty where it belongs to none.
+    pub scope: String,
+    /// Its name.
+    pub name: String,
+    /// JSON.
+    pub value: Vec<u8>,
 }
 
 /// A durable exchange.

@@ -1,12 +1,17 @@
 //! What all queues and exchanges of a broker share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::RwLock;
+
+use crate::admission::NodeCounts;
 use crate::clock::Clock;
+use crate::counters::{Churn, GoneQueues};
 use crate::journal::Journal;
 use crate::memory::MemoryBudget;
 use crate::notices::Notices;
+use crate::queue::arguments::QueueType;
 use crate::timers::Timers;
 
 /// One for each broker.
@@ -21,6 +26,16 @@ pub struct Services {
     pub timers: Timers,
     /// What the broker has to say about itself.
     pub notices: Notices,
+    /// What comes and goes.
+    pub churn: Churn,
+    /// What happened in queues that are gone.
+    pub gone: GoneQueues,
+    /// How many connections and channels there are, and may be.
+    pub node: NodeCounts,
+    default_queue_type: RwLock<QueueType>,
+    relaxed_queue_types: AtomicBool,
+    /// Milliseconds; the highest number for none.
+    consumer_timeout_ms: AtomicU64,
     random: AtomicU64,
     policies_changed: AtomicU64,
 }
@@ -41,6 +56,12 @@ impl Services {
             clock,
             timers: Timers::new(),
             notices: Notices::default(),
+            node: NodeCounts::default(),
+            default_queue_type: RwLock::default(),
+            relaxed_queue_types: AtomicBool::new(false),
+            consumer_timeout_ms: AtomicU64::new(u64::MAX),
+            churn: Churn::default(),
+            gone: GoneQueues::default(),
             random: AtomicU64::new(seed),
             policies_changed: AtomicU64::new(0),
         }
@@ -54,6 +75,37 @@ impl Services {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+
+    /// What queues are from now on that do not say it, in vhosts that do not say it either.
+    pub fn set_default_queue_type(&self, queue_type: QueueType) {
+        *self.default_queue_type.write() = queue_type;
+    }
+
+    /// What queues are that do not say it, in vhosts that do not say it either.
+    #[must_use]
+    pub fn default_queue_type(&self) -> QueueType {
+        *self.default_queue_type.read()
+    }
+
+    /// How long deliveries may stay unacknowledged where neither the consumer nor the queue says it; none, as at first, for ever.
+    pub fn set_consumer_timeout_ms(&self, limit_ms: Option<u64>) {
+        self.consumer_timeout_ms.store(limit_ms.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long deliveries may stay unacknowledged where neither the consumer nor the queue says it.
+    #[must_use]
+    pub fn consumer_timeout_ms(&self) -> Option<u64> {
+        Some(self.consumer_timeout_ms.load(Ordering::Relaxed)).filter(|limit| *limit != u64::MAX)
+    }
+
+    /// Whether a queue may be declared again as of another type from now on; it stays what it is.
+    pub fn set_relaxed_queue_types(&self, relaxed: bool) {
+        self.relaxed_queue_types.store(relaxed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_relaxed_queue_types(&self) -> bool {
+        self.relaxed_queue_types.load(Ordering::Relaxed)
     }
 
     /// Rises with each change of policies.

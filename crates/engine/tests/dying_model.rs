@@ -193,7 +193,7 @@ impl Model {
         let journal = TestJournal::new(true);
         let clock = Arc::new(ManualClock::at(1_000_000));
         journal.set_clock(&clock);
-        let broker = Broker::with_services(services(&setup, &journal, &clock));
+        let broker = Broker::with_guest(services(&setup, &journal, &clock));
         declare(&broker, "q", &setup.arguments());
         declare(&broker, "dead", &FieldTable::default());
         let (queue, dead) = queues(&broker);

@@ -159,7 +159,7 @@ impl Model {
             Arc::<ManualClock>::clone(&clock),
             0,
         );
-        let broker = Broker::with_services(services);
+        let broker = Broker::with_guest(services);
         let (vhost, guest) = (broker.vhost("/").unwrap(), broker.user("guest").unwrap());
         let declare = |name: &str, arguments: &FieldTable| {
             let (durable, exclusive, auto_delete, random) = (false, false, false, [0; 16]);

@@ -9,13 +9,14 @@ use leveret_codec::properties::PropertiesRef;
 use leveret_codec::table::{FieldTable, FieldValue};
 use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
+use leveret_engine::events::INTERNAL_USER;
 use leveret_engine::journal::{MemoryJournal, Waiter};
 use leveret_engine::message::{Message, Parts};
 use leveret_engine::names::ConnectionId;
 use leveret_engine::queue::{Got, Queue};
 use leveret_engine::trace::Tap;
 use leveret_engine::user::User;
-use leveret_engine::vhost::{BindingKey, QueueDeclare, Vhost};
+use leveret_engine::vhost::{BindingKey, QueueDeclare, Vhost, VhostMetadata};
 
 const CONNECTION: ConnectionId = ConnectionId(1);
 
@@ -186,7 +187,7 @@ fn a_sleeper_is_woken_once_for_a_row() {
 #[test]
 fn tracing_is_of_one_vhost_and_counted_once() {
     let fixture = Fixture::new();
-    fixture.broker.add_vhost("other");
+    fixture.broker.put_vhost("other", &VhostMetadata::default(), INTERNAL_USER).unwrap();
     let other = fixture.broker.vhost("other").unwrap();
     let notices = &fixture.broker.services.notices;
     assert!(!notices.traces());

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{QUEUE, Recorder, TestJournal, Wakes, body_number, consumer, new_queue};
 use leveret_codec::table::FieldTable;
+use leveret_engine::admin::DefaultUser;
 use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::{BodyAt, Journal, Lsn, Record, SeqRange};
@@ -351,6 +352,7 @@ fn broker_with(messages: u64, budget_bytes: u64) -> (Arc<TestJournal>, Broker) {
     let restored = Restored { queues, last_queue_id: 1, ..Restored::default() };
     let (broker, problems) = Broker::restore(common::services(&before.journal, budget_bytes), &restored);
     assert_eq!(problems, Vec::<String>::new());
+    broker.seed(&DefaultUser::default()).unwrap();
     (before.journal, broker)
 }
 

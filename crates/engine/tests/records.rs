@@ -8,6 +8,7 @@ use std::sync::Arc;
 use common::{Recorder, TestJournal, consumer};
 use leveret_codec::properties::PropertiesRef;
 use leveret_codec::table::{FieldTable, FieldValue};
+use leveret_engine::admin::DefaultUser;
 use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::Lsn;
@@ -38,6 +39,7 @@ impl Fixture {
     fn restored(restored: &Restored) -> (Self, Vec<String>) {
         let journal = TestJournal::new(true);
         let (broker, problems) = Broker::restore(common::services(&journal, u64::MAX), restored);
+        broker.seed(&DefaultUser::default()).unwrap();
         let (vhost, guest) = (broker.vhost("/").unwrap(), broker.user("guest").unwrap());
         let fixture = Self { journal, broker, vhost, guest, outlet: Arc::default(), effects: Effects::default() };
         (fixture, problems)
@@ -298,6 +300,7 @@ fn what_a_restart_found_is_there_again() {
             binding("e", "none", true),
         ],
         last_queue_id: 9,
+        settings: Vec::new(),
     };
     let (fixture, problems) = Fixture::restored(&restored);
     assert_eq!(problems.len(), 4, "{problems:?}");

@@ -8,20 +8,18 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod administration;
+mod durable;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use leveret_server::engine::effects::Effects;
-use leveret_server::engine::permission::{Permissions, TopicPermissions};
-use leveret_server::engine::policy;
+pub use leveret_server::engine::admin::{UserLimit, VhostLimit};
 pub use leveret_server::engine::policy::{ApplyTo, NewPolicy as Policy, PolicyError, PolicyKind};
 pub use leveret_server::engine::queue::arguments::QueueType;
-use leveret_server::engine::user::User;
-use leveret_server::engine::vhost::Vhost;
 pub use leveret_server::{Durability, Error, StoreConfig};
-use leveret_server::{Server, ServerConfig};
+use leveret_server::{ListenerConfig, Server, ServerConfig};
 use tokio::runtime::Runtime;
 
 /// A broker that runs on threads of its own until it is dropped.
@@ -82,9 +80,9 @@ impl Broker {
     /// A broker on a free port of 127.0.0.1.
     #[must_use]
     pub fn builder() -> BrokerBuilder {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listeners = vec![ListenerConfig::tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))];
         BrokerBuilder {
-            config: ServerConfig { listen, ..ServerConfig::default() },
+            config: ServerConfig { listeners, ..ServerConfig::default() },
             worker_threads: 2,
             vhosts: Vec::new(),
             users: Vec::new(),
@@ -103,62 +101,6 @@ impl Broker {
     #[must_use]
     pub fn amqp_uri(&self) -> String {
         format!("amqp://guest:guest@{}/%2f", self.address())
-    }
-
-    /// Starts or ends the tracing of a vhost: while it is on, what is published there and delivered from there is copied to
-    /// its exchange `amq.rabbitmq.trace`, with routing keys `publish.` and the exchange's name, `deliver.` and the queue's. Says
-    /// whether there is such a vhost.
-    pub fn set_tracing(&self, vhost: &str, on: bool) -> bool {
-        let vhost = self.server.broker().vhost(vhost);
-        vhost.inspect(|vhost| vhost.set_tracing(on)).is_some()
-    }
-}
-
-impl Broker {
-    /// Sets a policy of a vhost, in place of one of the same kind and name. It acts at once.
-    ///
-    /// ```
-    /// use leveret::{Broker, Policy, PolicyKind};
-    ///
-    /// let broker = Broker::builder().start()?;
-    /// let short = Policy::new("short", "^orders").number("max-length", 1000).text("overflow", "reject-publish");
-    /// broker.set_policy("/", PolicyKind::User, short)?;
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::NoVhost`], [`Error::Policy`]
-    pub fn set_policy(&self, vhost: &str, kind: PolicyKind, policy: Policy) -> Result<(), Error> {
-        let policy = policy::Policy::new(kind, policy)?;
-        let mut effects = Effects::default();
-        self.vhost(vhost)?.set_policy(kind, policy, &mut effects);
-        effects.carry_out();
-        Ok(())
-    }
-
-    /// Removes a policy of a vhost. Says whether there was one of this name.
-    ///
-    /// # Errors
-    /// [`Error::NoVhost`]
-    pub fn clear_policy(&self, vhost: &str, kind: PolicyKind, name: &str) -> Result<bool, Error> {
-        let mut effects = Effects::default();
-        let is_removed = self.vhost(vhost)?.clear_policy(kind, name, &mut effects);
-        effects.carry_out();
-        Ok(is_removed)
-    }
-
-    /// What queues of a vhost are from now on that do not say it, as far as they can be: durable ones that are neither
-    /// exclusive nor auto-delete.
-    ///
-    /// # Errors
-    /// [`Error::NoVhost`]
-    pub fn set_default_queue_type(&self, vhost: &str, queue_type: QueueType) -> Result<(), Error> {
-        self.vhost(vhost)?.set_default_queue_type(queue_type);
-        Ok(())
-    }
-
-    fn vhost(&self, name: &str) -> Result<Arc<Vhost>, Error> {
-        self.server.broker().vhost(name).ok_or_else(|| Error::NoVhost(name.to_owned()))
     }
 }
 
@@ -197,7 +139,7 @@ impl BrokerBuilder {
     /// Listens on this address; port 0 takes a free one.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.config.listen = address;
+        self.config.listeners = vec![ListenerConfig::tcp(address)];
         self
     }
 
@@ -243,46 +185,17 @@ impl BrokerBuilder {
             let _entered = runtime.enter();
             Server::start(&self.config)?
         };
+        let broker = Broker { server, runtime: Some(runtime) };
         for vhost in &self.vhosts {
-            server.broker().add_vhost(vhost);
+            broker.add_vhost(vhost)?;
         }
-        for user in self.users {
-            let mut user = User::try_from(user)?;
+        for user in &self.users {
             let tags = self.tags.iter().filter(|(name, _)| **name == *user.name);
-            user.tags.extend(tags.map(|(_, tag)| tag.clone()));
-            let name = user.name.clone();
-            for permission in self.topic_permissions.iter().filter(|permission| *permission.user == *name) {
-                permission.give_to(&mut user)?;
-            }
-            server.broker().add_user(user);
+            broker.add_tagged_user(user, tags.map(|(_, tag)| tag.clone()).collect())?;
         }
-        Ok(Broker { server, runtime: Some(runtime) })
-    }
-}
-
-impl TopicPermission {
-    fn give_to(&self, user: &mut User) -> Result<(), Error> {
-        let permissions = TopicPermissions::new(&self.write, &self.read, &self.user, &self.vhost)
-            .map_err(|error| Error::Pattern { user: self.user.clone(), reason: error.to_string() })?;
-        let place = (self.vhost.as_str().into(), self.exchange.as_str().into());
-        user.topic_permissions.insert(place, permissions);
-        Ok(())
-    }
-}
-
-impl TryFrom<NewUser> for User {
-    type Error = Error;
-
-    fn try_from(user: NewUser) -> Result<Self, Error> {
-        let permissions = Permissions::new(&user.configure, &user.write, &user.read)
-            .map_err(|error| Error::Pattern { user: user.name.clone(), reason: error.to_string() })?;
-        Ok(Self {
-            name: user.name.into(),
-            password: user.password,
-            tags: Vec::new(),
-            loopback_only: false,
-            topic_permissions: Default::default(),
-            permissions: [(user.vhost.into(), permissions)].into_iter().collect(),
-        })
+        for permission in &self.topic_permissions {
+            broker.set_topic_permission(permission)?;
+        }
+        Ok(broker)
     }
 }

@@ -5,12 +5,20 @@ use std::sync::Arc;
 use leveret_engine::services::Services;
 use leveret_session::alarms::{Alarm, Alarms};
 
+use crate::readings::{Memory, Readings};
+
 /// Watches the room on the disk.
 pub(crate) struct DiskWatch {
     alarms: Arc<Alarms>,
     is_low: Box<dyn Fn() -> bool + Send + Sync>,
     /// Who tells of changes.
     services: Option<Arc<Services>>,
+}
+
+impl std::fmt::Debug for DiskWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskWatch").finish_non_exhaustive()
+    }
 }
 
 impl DiskWatch {
@@ -32,8 +40,7 @@ impl DiskWatch {
             return false;
         }
         if let Some(services) = &self.services {
-            let name = if is_low { "alarm.set" } else { "alarm.cleared" };
-            services.event(name, |fields| fields.text("source", "disk").text("node", services.notices.node()));
+            tell(services, "disk", is_low);
         }
         if is_low {
             tracing::warn!(
@@ -45,6 +52,55 @@ impl DiskWatch {
         }
         is_low
     }
+}
+
+/// Watches the memory of the process.
+pub(crate) struct MemoryWatch {
+    alarms: Arc<Alarms>,
+    readings: Arc<Readings>,
+    services: Arc<Services>,
+}
+
+impl std::fmt::Debug for MemoryWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryWatch").finish_non_exhaustive()
+    }
+}
+
+impl MemoryWatch {
+    /// Raises the alarm among `alarms` by what `readings` measure.
+    pub(crate) fn new(alarms: &Arc<Alarms>, readings: &Arc<Readings>, services: &Arc<Services>) -> Self {
+        Self { alarms: Arc::clone(alarms), readings: Arc::clone(readings), services: Arc::clone(services) }
+    }
+
+    /// Looks once, and logs a change. Says whether the alarm was raised by it.
+    pub(crate) fn look(&self) -> bool {
+        let is_short = self.readings.is_memory_short(self.alarms.is_set(Alarm::Memory));
+        if !self.alarms.set(Alarm::Memory, is_short) {
+            return false;
+        }
+        tell(&self.services, "memory", is_short);
+        let Memory { used_bytes, limit_bytes, .. } = self.readings.memory();
+        if is_short {
+            tracing::warn!(
+                "memory resource limit alarm set on node {}: {used_bytes} bytes are used, {limit_bytes} are allowed. \
+                 Publishers are blocked until this alarm clears; consumers and acknowledgements go on",
+                self.services.notices.node()
+            );
+        } else {
+            tracing::warn!(
+                "memory resource limit alarm cleared on node {}: {used_bytes} bytes are used, {limit_bytes} are allowed",
+                self.services.notices.node()
+            );
+        }
+        is_short
+    }
+}
+
+/// Tells of an alarm that was raised or cleared.
+fn tell(services: &Services, source: &str, is_raised: bool) {
+    let name = if is_raised { "alarm.set" } else { "alarm.cleared" };
+    services.event(name, |fields| fields.text("source", source).text("node", services.notices.node()));
 }
 
 #[cfg(test)]

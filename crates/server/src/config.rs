@@ -2,20 +2,103 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use leveret_session::limits::HANDSHAKE_PATIENCE;
 use leveret_store::Durability;
+
+use crate::auth::AuthConfig;
+use crate::limits_in_force::{DiskLimit, Watermark};
+use crate::statistics;
+use crate::seed::Seed;
+use crate::terms::Terms;
+use crate::tls::TlsConfig;
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// Where to listen for AMQP. Port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// Where to listen for AMQP; nowhere, if there is none.
+    pub listeners: Vec<ListenerConfig>,
+    /// Each connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// Options of sockets.
+    pub socket: SocketOptions,
+    /// TLS of those listeners that speak it.
+    pub tls: Option<TlsConfig>,
+    /// How long PROXY header and TLS handshake may take.
+    pub tls_handshake_timeout: Duration,
+    /// How long a client may take from its first byte until it has opened its connection.
+    pub handshake_timeout: Duration,
+    /// Who says who may log in, and what for.
+    pub auth: AuthConfig,
     /// How durable things are kept; none keeps nothing.
     pub store: Option<StoreConfig>,
-    /// Lets user guest in from other machines too.
-    pub remote_guest: bool,
+    /// What clients may ask for.
+    pub terms: Terms,
+    /// What is there when it begins to listen.
+    pub seed: Seed,
     /// Largest body of a message, in bytes; none is RabbitMQ's default.
     pub message_bytes_max: Option<u64>,
+    /// The node's name, such as `rabbit@localhost`.
+    pub node_name: String,
+    /// How much memory may be used before publishers are blocked.
+    pub watermark: Watermark,
+    /// What counts as the memory of the machine; none is what the container or the machine has.
+    pub memory_available_bytes: Option<u64>,
+    /// Below how much free disk publishers are blocked; none is what the store keeps free.
+    pub disk_limit: Option<DiskLimit>,
+    /// How often statistics are taken; zero for never.
+    pub statistics_interval: Duration,
+}
+
+/// A socket to be listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Where. Port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
+impl ListenerConfig {
+    /// Without TLS.
+    #[must_use]
+    pub fn tcp(address: SocketAddr) -> Self {
+        Self { address, tls: false }
+    }
+
+    /// With TLS.
+    #[must_use]
+    pub fn tls(address: SocketAddr) -> Self {
+        Self { address, tls: true }
+    }
+}
+
+/// Options of listening sockets and of connections (`tcp_listen_options`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// Connections that wait to be accepted.
+    pub backlog: i32,
+    /// Small frames go out at once.
+    pub nodelay: bool,
+    /// The system finds dead peers, even without heartbeats.
+    pub keepalive: bool,
+    /// The system's buffer for what is sent; none is its default.
+    pub send_buffer_bytes: Option<usize>,
+    /// The system's buffer for what is received.
+    pub receive_buffer_bytes: Option<usize>,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            backlog: BACKLOG,
+            nodelay: true,
+            keepalive: true,
+            send_buffer_bytes: None,
+            receive_buffer_bytes: None,
+        }
+    }
 }
 
 /// How durable things are kept.
@@ -33,6 +116,15 @@ pub struct StoreConfig {
     pub recover: bool,
 }
 
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// RabbitMQ gives half of it (`ssl_handshake_timeout`), which slow links do not always make.
+const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The name of a node that is given none.
+const NODE_NAME: &str = "rabbit@localhost";
+
 /// AMQP's port.
 pub const AMQP_PORT: u16 = 5672;
 
@@ -43,10 +135,22 @@ impl Default for ServerConfig {
     /// All addresses of this machine, port 5672, nothing kept.
     fn default() -> Self {
         Self {
-            listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), AMQP_PORT),
+            listeners: vec![ListenerConfig::tcp(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), AMQP_PORT))],
+            proxy_protocol: false,
+            socket: SocketOptions::default(),
+            tls: None,
+            tls_handshake_timeout: TLS_HANDSHAKE_TIMEOUT,
+            handshake_timeout: HANDSHAKE_PATIENCE,
+            auth: AuthConfig::default(),
             store: None,
-            remote_guest: false,
+            terms: Terms::default(),
+            seed: Seed::default(),
             message_bytes_max: None,
+            node_name: NODE_NAME.to_owned(),
+            watermark: Watermark::default(),
+            memory_available_bytes: None,
+            disk_limit: None,
+            statistics_interval: statistics::INTERVAL,
         }
     }
 }

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::task::{Context, Poll};
 
 use atomic_waker::AtomicWaker;
-use leveret_engine::journal::Waiter;
+use leveret_engine::counters::Tally;
+use leveret_engine::journal::{Journal, Waiter};
 use leveret_session::heartbeat::{Beat, Heartbeat};
 use leveret_session::outbox::Outbox;
+use leveret_session::report::Traffic;
 use parking_lot::Mutex;
 
 use crate::wire::Wire;
@@ -26,7 +28,10 @@ pub(crate) struct Connected {
     wants_drained: AtomicBool,
     /// The reader waits for something other than bytes, and does not read.
     pub(crate) not_reading: AtomicBool,
-    beat: Mutex<Beating>,
+    /// What is rarely wanted.
+    state: Mutex<State>,
+    /// Reads so far.
+    pub(crate) reads: Tally,
 }
 
 /// What a reader is told.
@@ -43,10 +48,15 @@ pub(crate) enum Signal {
     Alarm = 1 << 3,
     /// Something was not acknowledged in time.
     Overdue = 1 << 4,
+    /// Somebody wants the connection closed: [`Connected::take_close_reason`] says why.
+    Close = 1 << 5,
 }
 
 #[derive(Debug, Default)]
-struct Beating {
+struct State {
+    /// Why it is to be closed; in a box, since connections are many.
+    #[allow(clippy::box_collection, reason = "one word for what is most often not there")]
+    close_reason: Option<Box<String>>,
     heartbeat: Option<Heartbeat>,
     /// Bytes sent and received at the last tick.
     moved_bytes: u64,
@@ -62,8 +72,31 @@ impl Connected {
             reader: AtomicWaker::new(),
             wants_drained: AtomicBool::new(false),
             not_reading: AtomicBool::new(false),
-            beat: Mutex::default(),
+            state: Mutex::default(),
+            reads: Tally::default(),
         }
+    }
+
+    /// Closes the connection from the server's side.
+    pub(crate) fn close(&self, reason: &str) {
+        self.state.lock().close_reason = Some(Box::new(reason.to_owned()));
+        self.tell(Signal::Close);
+    }
+
+    /// For the reader: why it is to be closed.
+    pub(crate) fn take_close_reason(&self) -> String {
+        self.state.lock().close_reason.take().map(|reason| *reason).unwrap_or_default()
+    }
+
+    /// What was received and sent so far.
+    pub(crate) fn traffic(&self) -> (Traffic, Traffic) {
+        let received = Traffic { bytes: self.received_bytes.load(Ordering::Relaxed), count: self.reads.get() };
+        (received, Traffic { bytes: self.wire.sent_bytes(), count: self.wire.sends() })
+    }
+
+    /// Whether it is not read for what others have to write first.
+    pub(crate) fn is_held_back(&self, journal: &dyn Journal) -> bool {
+        self.not_reading.load(Ordering::Relaxed) && journal.is_full()
     }
 
     /// Tells the reader.
@@ -121,7 +154,7 @@ impl Connected {
     /// Tuning is done: heartbeats begin.
     pub(crate) fn start_heartbeat(&self, interval_s: u16, now_ms: u64) {
         let received = self.received_bytes.load(Ordering::Relaxed);
-        self.beat.lock().heartbeat = Heartbeat::new(interval_s, now_ms, self.wire.sent_bytes(), received);
+        self.state.lock().heartbeat = Heartbeat::new(interval_s, now_ms, self.wire.sent_bytes(), received);
     }
 
     /// What the ticker does for each connection. `policies` rises with each change of policies.
@@ -131,16 +164,16 @@ impl Connected {
         }
         let sent = self.wire.sent_bytes();
         let received = self.received_bytes.load(Ordering::Relaxed);
-        let mut beating = self.beat.lock();
-        let idle = beating.moved_bytes == sent.wrapping_add(received);
-        beating.moved_bytes = sent.wrapping_add(received);
+        let mut state = self.state.lock();
+        let idle = state.moved_bytes == sent.wrapping_add(received);
+        state.moved_bytes = sent.wrapping_add(received);
         if self.not_reading.load(Ordering::Relaxed)
-            && let Some(heartbeat) = &mut beating.heartbeat
+            && let Some(heartbeat) = &mut state.heartbeat
         {
             heartbeat.not_listening();
         }
-        let beat = beating.heartbeat.as_mut().map_or(Beat::Nothing, |beat| beat.tick(now_ms, sent, received));
-        drop(beating);
+        let beat = state.heartbeat.as_mut().map_or(Beat::Nothing, |beat| beat.tick(now_ms, sent, received));
+        drop(state);
         match beat {
             Beat::Send => self.outbox.send_heartbeat(),
             Beat::PeerGone => {

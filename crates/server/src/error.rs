@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use leveret_engine::admin::AdminError;
+use leveret_engine::policy::PolicyError;
 use thiserror::Error;
 
 /// A reason not to start, or not to do what an embedding program asks for, with what to do about it.
@@ -25,6 +27,18 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// A listener speaks TLS, and there is nothing to speak it with.
+    #[error("cannot listen on {address} with TLS: there is no certificate. Set ssl_options.certfile and ssl_options.keyfile")]
+    NoCertificate {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// Certificates or TLS settings cannot be used.
+    #[error("cannot set TLS up: {0}")]
+    Tls(#[from] crate::tls::TlsError),
+    /// Those cannot be asked who is to say who may log in.
+    #[error("cannot set authentication up: {0}")]
+    Auth(#[from] crate::auth::AuthConfigError),
     /// The data directory cannot be used.
     #[error(
         "cannot use the data directory {}: {source}. Choose another with --data-dir, or keep nothing with --ephemeral",
@@ -55,8 +69,24 @@ pub enum Error {
     NoVhost(String),
     /// A policy is refused.
     #[error("policy refused: {0}")]
-    Policy(#[from] leveret_engine::policy::PolicyError),
+    Policy(#[from] PolicyError),
+    /// Definitions cannot be imported.
+    #[error("cannot import definitions: {0}")]
+    Definitions(#[from] leveret_engine::definitions::DefinitionsError),
+    /// Something that was to be set up is refused.
+    #[error("{0}")]
+    Refused(AdminError),
     /// The runtime could not be started.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
+}
+
+impl From<AdminError> for Error {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::NoVhost(name) => Self::NoVhost(name),
+            AdminError::Policy(refused) => Self::Policy(refused),
+            other => Self::Refused(other),
+        }
+    }
 }

@@ -11,25 +11,42 @@
 //! Must not depend on: the command line, the management API.
 #![forbid(unsafe_code)]
 
+mod accept;
 mod alarms;
+pub mod auth;
 mod clock;
 mod config;
 mod connection;
 mod error;
+pub mod limits;
+mod limits_in_force;
 mod listener;
 mod memory;
+pub mod node;
 mod notices;
+pub mod program;
+pub mod proxy_protocol;
 mod reader;
+mod readings;
+mod seed;
 mod server;
+pub mod statistics;
 mod storage;
+mod terms;
 mod ticker;
 mod timers;
+pub mod tls;
 mod wire;
 mod writer;
 
-pub use config::{ServerConfig, StoreConfig};
+pub use config::{ListenerConfig, ServerConfig, SocketOptions, StoreConfig};
 pub use error::Error;
+pub use limits_in_force::{DiskLimit, Watermark};
+pub use node::Node;
+pub use seed::Seed;
 pub use server::Server;
+pub use terms::Terms;
 
 pub use leveret_engine as engine;
+pub use leveret_session as session;
 pub use leveret_store::Durability;

@@ -33,6 +33,13 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What clients are told on shutdown.
 const SHUTDOWN: &str = "broker forced connection closure with reason 'shutdown'";
 
+/// What a reader hears of while it reads...
+const TOLD_WHILE_READING: [Signal; 5] = [Signal::Shutdown, Signal::Gone, Signal::Close, Signal::Alarm, Signal::Overdue];
+
+/// ...and while it does not.
+const TOLD_WHILE_HELD: [Signal; 6] =
+    [Signal::Shutdown, Signal::Gone, Signal::Close, Signal::GoOn, Signal::Alarm, Signal::Overdue];
+
 pub(crate) struct Reader {
     // In a box, since the tasks of connections are many and moved about before they run.
     machine: Box<Connection>,
@@ -52,7 +59,9 @@ pub(crate) struct Reader {
 enum Event {
     Read(io::Result<usize>),
     Told(Signal),
-    /// The client took too long, or has closed its side.
+    /// The client took too long.
+    Late,
+    /// The client has closed its side.
     Over,
 }
 
@@ -103,7 +112,8 @@ impl Reader {
                 return;
             }
             if too_many_replies(&self.connection.outbox) {
-                self.connection.wait_while(too_many_replies, &[Signal::Gone, Signal::Shutdown, Signal::Overdue]).await;
+                let or = [Signal::Gone, Signal::Shutdown, Signal::Close, Signal::Overdue];
+                self.connection.wait_while(too_many_replies, &or).await;
             }
             let event = match self.held_up() {
                 Some(hold) => {
@@ -117,13 +127,16 @@ impl Reader {
             match event {
                 Event::Read(Ok(len @ 1..)) => {
                     self.connection.received_bytes.fetch_add(len as u64, Ordering::Relaxed);
+                    self.connection.reads.add(1);
                     self.read_bytes = (2 * len).next_power_of_two().clamp(READ_BYTES_MIN, READ_BYTES_MAX);
                 }
-                Event::Read(_) | Event::Over | Event::Told(Signal::Gone) => return,
+                Event::Late if self.machine.time_is_up() => {}
+                Event::Read(_) | Event::Late | Event::Over | Event::Told(Signal::Gone) => return,
                 Event::Told(Signal::GoOn) => {}
                 Event::Told(Signal::Alarm) => self.machine.note_alarm(),
                 Event::Told(Signal::Overdue) => self.machine.close_overdue(),
                 Event::Told(Signal::Shutdown) => self.machine.force_close(SHUTDOWN),
+                Event::Told(Signal::Close) => self.machine.force_close(&self.connection.take_close_reason()),
             }
             self.work_off().await;
         }
@@ -137,7 +150,8 @@ impl Reader {
         }
         self.patience = patience;
         self.deadline = deadline(patience);
-        if let Patience::Endless { heartbeat_s } = patience {
+        if let Patience::Endless { heartbeat_s, .. } = patience {
+            self.deadline = self.machine.until_login_ends().map(|time| Box::pin(sleep(time)));
             self.connection.start_heartbeat(heartbeat_s, self.clock.now_ms());
         }
     }
@@ -165,9 +179,7 @@ impl Reader {
 
     /// Comes when what held the connection up may be over.
     fn poll_go_on(&mut self, context: &mut Context<'_>, hold: Hold) -> Poll<Event> {
-        if let Poll::Ready(event) =
-            self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::GoOn, Signal::Alarm, Signal::Overdue])
-        {
+        if let Poll::Ready(event) = self.poll_end(context, &TOLD_WHILE_HELD) {
             return Poll::Ready(event);
         }
         match hold {
@@ -186,9 +198,7 @@ impl Reader {
 
     /// Comes with bytes. A client that never stops sending must not keep the others from being heard: they come first.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        if let Poll::Ready(event) =
-            self.poll_end(context, &[Signal::Shutdown, Signal::Gone, Signal::Alarm, Signal::Overdue])
-        {
+        if let Poll::Ready(event) = self.poll_end(context, &TOLD_WHILE_READING) {
             return Poll::Ready(event);
         }
         if self.input.is_empty() {
@@ -213,7 +223,7 @@ impl Reader {
             return Poll::Ready(Event::Told(signal));
         }
         match &mut self.deadline {
-            Some(deadline) => deadline.as_mut().poll(context).map(|()| Event::Over),
+            Some(deadline) => deadline.as_mut().poll(context).map(|()| Event::Late),
             None => Poll::Pending,
         }
     }

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use leveret_engine::counters::Tally;
 use leveret_session::direct::Socket;
 use socket2::SockRef;
 use tokio::io::Interest;
@@ -15,15 +16,22 @@ use tokio::net::tcp::OwnedWriteHalf;
 pub(crate) struct Wire {
     socket: OwnedWriteHalf,
     sent_bytes: AtomicU64,
+    /// Writes so far. One at a time writes.
+    sends: Tally,
 }
 
 impl Wire {
     pub(crate) fn new(socket: OwnedWriteHalf) -> Self {
-        Self { socket, sent_bytes: AtomicU64::new(0) }
+        Self { socket, sent_bytes: AtomicU64::new(0), sends: Tally::default() }
     }
 
     pub(crate) fn sent_bytes(&self) -> u64 {
         self.sent_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How often it has sent something.
+    pub(crate) fn sends(&self) -> u64 {
+        self.sends.get()
     }
 
     /// Writes some of it, and waits until the socket takes any. For the writer only.
@@ -51,6 +59,7 @@ impl Wire {
             if written < bytes { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         self.sent_bytes.fetch_add(written as u64, Ordering::Relaxed);
+        self.sends.add(1);
         match tried {
             Err(error) if written == 0 => Err(error),
             _ => Ok(written),

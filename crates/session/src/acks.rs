@@ -112,13 +112,18 @@ impl Settlements {
                 group.rejected.push((consumer, Entry { seq, deliveries, stored, expires_ms, message }));
             }
             Outcome::Acked | Outcome::Rejected => {
-                let bytes = kept.body_len();
+                let (bytes, acked) = (kept.body_len(), outcome == Outcome::Acked);
                 match group.settled.last_mut() {
-                    Some(run) if run.consumer == consumer && run.stored == stored && run.last + 1 == seq => {
+                    Some(run)
+                        if run.consumer == consumer
+                            && run.stored == stored
+                            && run.acked == acked
+                            && run.last + 1 == seq =>
+                    {
                         run.last = seq;
                         run.bytes += bytes;
                     }
-                    _ => group.settled.push(Settled { consumer, first: seq, last: seq, stored, bytes }),
+                    _ => group.settled.push(Settled { consumer, first: seq, last: seq, stored, bytes, acked }),
                 }
                 match kept {
                     Kept::Sent(at) => sent.let_go(at),
@@ -165,6 +170,9 @@ impl Connection {
             }
             if !channel.take_unacked(ack.tag, ack.multiple, |_, unacked| taken.push(unacked)) {
                 failed.push((ack.channel, ack.op, unknown_tag(ack.tag, ack.ids)));
+            }
+            if ack.outcome == Outcome::Acked {
+                channel.tallies.ack.add(taken.len() as u64);
             }
             for unacked in taken.drain(..) {
                 channel.release_queue(unacked, |queue, unacked| {

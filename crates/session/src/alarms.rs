@@ -55,6 +55,12 @@ impl Alarms {
         raised != (before & alarm.bit() != 0)
     }
 
+    /// Whether this one is raised.
+    #[must_use]
+    pub fn is_set(&self, alarm: Alarm) -> bool {
+        self.raised.load(Ordering::SeqCst) & alarm.bit() != 0
+    }
+
     /// Whether any is raised.
     #[must_use]
     pub fn is_raised(&self) -> bool {

@@ -24,7 +24,7 @@ use crate::connection::{Connection, Home};
 use crate::encode::with_delivery_count;
 use crate::error::{Failure, Refused};
 use crate::exchange_methods::arguments;
-use crate::outbox::ConsumerHome;
+use crate::outbox::{ConsumerHome, ConsumerTerms};
 use crate::reply_to::{REPLY_TO, is_reply_to};
 use crate::sent::Kept;
 use crate::stall::Stall;
@@ -58,6 +58,7 @@ impl Connection {
             channel.limit().set(qos.prefetch_count.into());
         } else {
             channel.prefetch = qos.prefetch_count;
+            channel.tallies.prefetch.store(qos.prefetch_count, Ordering::Relaxed);
             channel.limit().set(0);
         }
         self.resume_channel(number);
@@ -118,7 +119,14 @@ impl Connection {
         };
         let key = key.map_err(|refused| consume_refused(refused, &queue)).refused(ids)?;
         if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
-            let consumer = ConsumerHome { queue: Arc::clone(&queue), key };
+            let terms = ConsumerTerms {
+                no_ack: consume.no_ack,
+                exclusive: consume.exclusive,
+                prefetch: facts.prefetch,
+                timeout_ms,
+                arguments: arguments.clone(),
+            };
+            let consumer = ConsumerHome { queue: Arc::clone(&queue), key, terms: Arc::new(terms) };
             if !consume.no_ack && channel.watch(&tag, &consumer, timeout_ms) {
                 self.outbox.watches.store(true, Ordering::Relaxed);
             }
@@ -148,7 +156,7 @@ impl Connection {
         Ok(())
     }
 
-    fn cancel(&mut self, number: u16, cancel: &BasicCancel<'_>) {
+    pub(crate) fn cancel(&mut self, number: u16, cancel: &BasicCancel<'_>) {
         let consumer = match self.outbox.lock().channels.get_mut(&number) {
             Some(channel) => channel.consumers.remove(cancel.consumer_tag),
             None => None,
@@ -175,7 +183,12 @@ impl Connection {
             return Err(Error::from(StreamRefused::get(&queue))).refused(ids);
         }
         match queue.get(get.no_ack) {
-            Got::Empty => self.reply(number, false, BasicGetEmpty),
+            Got::Empty => {
+                if let Some(channel) = self.channels.get(&number) {
+                    channel.tallies.get_empty.add(1);
+                }
+                self.reply(number, false, BasicGetEmpty);
+            }
             Got::Loading => self.stall = Some(Stall::Loading(queue)),
             Got::Message { entry, left } => {
                 self.outbox.trace_got(number, &queue, &entry);
@@ -190,6 +203,7 @@ impl Connection {
         self.outbox.update(|out| {
             let Some(channel) = out.channels.get_mut(&number) else { return };
             let tag = channel.next_tag();
+            channel.tallies.got(no_ack, entry.deliveries > 0);
             if !no_ack {
                 let place = channel.use_queue(queue, 1);
                 let Entry { seq, deliveries, stored, expires_ms, .. } = *entry;

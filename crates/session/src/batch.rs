@@ -149,6 +149,7 @@ impl Connection {
     /// durable.
     pub(crate) fn carry_out_publishes(&mut self, batch: &mut Batch<'_>) -> Lsn {
         if batch.publish.routes.iter().any(|route| route.is_empty()) {
+            self.count_unroutable(batch);
             self.send_returns(batch, |meta, _, queues| match queues {
                 0 if meta.asks.is_mandatory() => Some(ReplyCode::NoRoute),
                 0 if meta.asks.is_immediate() => Some(ReplyCode::NoConsumers),
@@ -164,6 +165,23 @@ impl Connection {
         }
         self.confirm(batch, lsn);
         lsn
+    }
+
+    /// Counts the messages that no queue is there for.
+    #[cold]
+    fn count_unroutable(&self, batch: &Batch<'_>) {
+        for (item, meta) in batch.publish.items.iter().zip(&batch.metas) {
+            let is_routed = batch.publish.routes.get(item.route as usize).is_some_and(|route| !route.is_empty());
+            if let Some(channel) = self.channels.get(&meta.channel).filter(|_| !is_routed) {
+                let is_told = meta.asks != Asks::default();
+                let tally = if is_told { &channel.tallies.return_unroutable } else { &channel.tallies.drop_unroutable };
+                tally.add(1);
+                let exchange = String::from_utf8_lossy(item.message.parts().exchange);
+                if let Some(Ok(exchange)) = self.home.as_ref().map(|home| home.vhost.exchange(&exchange)) {
+                    exchange.through.add_unroutable(is_told);
+                }
+            }
+        }
     }
 
     /// Returns the messages for which `code` finds a reason, by what was asked for and how many queues there were.

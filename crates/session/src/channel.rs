@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use leveret_engine::admission::ChannelAdmission;
 use leveret_engine::message::{Marks, Parts};
 use leveret_engine::names::Name;
 use leveret_engine::outlet::ChannelLimit;
 
 use crate::batch::Asks;
 use crate::body::{Body, WholeBody};
+use crate::counters::ChannelTallies;
 use crate::outbox::Outbox;
 use crate::outlet::ChannelOutlet;
 use crate::reply_to::ReplyConsumer;
@@ -16,6 +18,7 @@ use crate::tx::Transaction;
 /// An open channel.
 pub(crate) struct Channel {
     pub(crate) outlet: Arc<ChannelOutlet>,
+    pub(crate) tallies: Arc<ChannelTallies>,
     pub(crate) mode: Mode,
     pub(crate) assembly: Assembly,
     /// The name that an empty queue name stands for.
@@ -24,6 +27,8 @@ pub(crate) struct Channel {
     pub(crate) reply_consumer: Option<ReplyConsumer>,
     /// Prefetch of consumers to come.
     pub(crate) prefetch: u16,
+    /// Counts it as long as it is there.
+    _admission: Option<ChannelAdmission>,
     /// The server has closed it and waits for close-ok: all else is discarded.
     pub(crate) closing: bool,
 }
@@ -65,21 +70,23 @@ impl PublishHead {
 }
 
 impl Channel {
-    pub(crate) fn new(number: u16, outbox: &Arc<Outbox>) -> Self {
-        let outlet =
-            ChannelOutlet { outbox: Arc::clone(outbox), channel: number, limit: Arc::<ChannelLimit>::default() };
+    pub(crate) fn new(number: u16, outbox: &Arc<Outbox>, admission: Option<ChannelAdmission>) -> Self {
+        let tallies = Arc::<ChannelTallies>::default();
+        let outlet = ChannelOutlet { outbox: Arc::clone(outbox), channel: number, tallies: Arc::clone(&tallies) };
         Self {
             outlet: Arc::new(outlet),
+            tallies,
             mode: Mode::Plain,
             assembly: Assembly::Method,
             last_queue: None,
             reply_consumer: None,
             prefetch: 0,
+            _admission: admission,
             closing: false,
         }
     }
 
     pub(crate) fn limit(&self) -> &Arc<ChannelLimit> {
-        &self.outlet.limit
+        &self.tallies.limit
     }
 }

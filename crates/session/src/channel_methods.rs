@@ -1,5 +1,7 @@
 //! Channels: opening, closing, and where their frames go.
 
+use std::sync::Arc;
+
 use leveret_codec::frame::{Frame, FrameKind};
 use leveret_codec::method::{
     AccessRequestOk, ChannelClose, ChannelCloseOk, ChannelFlowOk, ChannelOpenOk, ConfirmSelectOk, Method,
@@ -11,6 +13,7 @@ use crate::acks::Outcome;
 use crate::batch::Batch;
 use crate::channel::{Assembly, Channel, Mode};
 use crate::connection::{Connection, FrameSpan, Frames, Home, undecodable, unexpected_frame};
+use crate::counters::ToldMode;
 use crate::error::{Close, Failure};
 use crate::outbox::OutChannel;
 use crate::stall::Stall;
@@ -90,9 +93,12 @@ impl Connection {
             let text = format!("number of channels opened ({open}) has reached the negotiated channel_max ({max})");
             return Err(Failure::frame(ReplyCode::NotAllowed, text));
         }
-        let out = OutChannel::new(self.client.consumer_cancel_notify);
+        let admitted = self.home.as_ref().map(|home| home.admission.admit_channel()).transpose();
+        let admission = admitted.map_err(|refused| Failure::frame(refused.reply_code(), refused.to_string()))?;
+        let channel = Channel::new(number, &self.outbox, admission);
+        let out = OutChannel::new(self.client.consumer_cancel_notify, Arc::clone(&channel.tallies));
         self.outbox.lock().channels.insert(number, out);
-        self.channels.insert(number, Channel::new(number, &self.outbox));
+        self.channels.insert(number, channel);
         self.tell_channel_opened(number);
         self.outbox.send_method(number, ChannelOpenOk);
         Ok(())
@@ -184,7 +190,10 @@ impl Connection {
             Mode::Transaction(_) => {
                 return Err(Failure::new(ReplyCode::PreconditionFailed, "cannot switch from tx to confirm mode", ids));
             }
-            Mode::Plain => channel.mode = Mode::Confirm(0),
+            Mode::Plain => {
+                channel.mode = Mode::Confirm(0);
+                channel.tallies.set_mode(ToldMode::Confirm);
+            }
             Mode::Confirm(_) => {}
         }
         self.reply(number, nowait, ConfirmSelectOk);

@@ -1,10 +1,14 @@
 //! What the server tells its sessions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leveret_codec::table::{FieldTable, FieldValue};
 
 use crate::alarms::Alarms;
+use crate::limits::HANDSHAKE_PATIENCE;
+use crate::login::Authenticator;
+use crate::sasl::Mechanism;
 
 /// Settings of all sessions of a broker.
 pub struct SessionConfig {
@@ -18,6 +22,15 @@ pub struct SessionConfig {
     pub message_bytes_max: u64,
     /// Most consumers of a channel; 0 is no limit.
     pub consumers_a_channel_max: usize,
+    /// The mechanisms that clients may log in by. EXTERNAL is offered to those who speak TLS, ANONYMOUS while it stands for
+    /// somebody.
+    pub mechanisms: Vec<Mechanism>,
+    /// Name and password that ANONYMOUS stands for.
+    pub anonymous: Option<(String, String)>,
+    /// Who is asked about logins; none is the broker's own users.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
+    /// The whole handshake has to be done within this time.
+    pub handshake_timeout: Duration,
     /// What connection.start tells about the server.
     pub server_properties: FieldTable,
     /// What the broker is short of.
@@ -35,8 +48,8 @@ impl std::fmt::Debug for SessionConfig {
 /// The version of RabbitMQ whose behaviour this is: clients branch on it.
 pub const RABBITMQ_VERSION: &str = "4.2.1";
 
-/// SASL mechanisms, as connection.start lists them.
-pub(crate) const MECHANISMS: &str = "PLAIN AMQPLAIN ANONYMOUS";
+/// The user of a new broker, whom ANONYMOUS stands for.
+const GUEST: &str = "guest";
 
 impl SessionConfig {
     /// RabbitMQ's defaults. `random` gives the bytes for generated names.
@@ -48,6 +61,10 @@ impl SessionConfig {
             heartbeat_s: 60,
             message_bytes_max: 128 * 1024 * 1024,
             consumers_a_channel_max: 0,
+            mechanisms: Mechanism::DEFAULT.to_vec(),
+            anonymous: Some((GUEST.to_owned(), GUEST.to_owned())),
+            authenticator: None,
+            handshake_timeout: HANDSHAKE_PATIENCE,
             server_properties: server_properties(cluster_name),
             alarms: Arc::default(),
             random,

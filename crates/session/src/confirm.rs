@@ -12,6 +12,8 @@ pub(crate) struct Confirms {
     runs: VecDeque<Run>,
     /// The last sequence number that the client knows the outcome of.
     told: u64,
+    /// So many were told to be taken.
+    acked: u64,
 }
 
 #[derive(Debug)]
@@ -47,13 +49,25 @@ impl Confirms {
                 last = next.last;
             }
             // What came before is told already, so that a multiple covers only this run.
-            let multiple = last - self.told > 1;
+            let newly = last - self.told;
+            let multiple = newly > 1;
             self.told = last;
+            self.acked += if first.outcome == Outcome::Acked { newly } else { 0 };
             tell(match first.outcome {
                 Outcome::Acked => BasicAck { delivery_tag: last, multiple }.into(),
                 Outcome::Nacked => BasicNack { delivery_tag: last, multiple, requeue: false }.into(),
             });
         }
+    }
+
+    /// How many publishes were told to be taken.
+    pub(crate) fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// How many publishes wait to be told of.
+    pub(crate) fn pending(&self) -> u64 {
+        self.runs.back().map_or(0, |run| run.last - self.told)
     }
 
     /// Whether all is told.

@@ -1,6 +1,7 @@
 //! The machine of one connection: bytes in, engine calls and an outbox out.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,6 +12,7 @@ use leveret_codec::frame::{Frame, FrameError, FrameKind, split_frame};
 use leveret_codec::limits::FRAME_OVERHEAD;
 use leveret_codec::method::{ConnectionClose, ConnectionCloseOk, Method, MethodError};
 use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::admission::Admission;
 use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
 use leveret_engine::names::ConnectionId;
@@ -23,11 +25,11 @@ use crate::channel::Channel;
 use crate::config::SessionConfig;
 use crate::error::{Close, Failure};
 use crate::limits::{
-    BATCH_BYTES_MAX, BODY_IN_MEMORY_BYTES_MAX, CLOSE_OK_PATIENCE, HANDSHAKE_PATIENCE, PRE_TUNE_FRAME_BYTES_MAX,
-    REFUSED_PATIENCE,
+    BATCH_BYTES_MAX, BODY_IN_MEMORY_BYTES_MAX, CLOSE_OK_PATIENCE, PRE_TUNE_FRAME_BYTES_MAX, REFUSED_PATIENCE,
 };
 use crate::outbox::Outbox;
 use crate::owned_queues::OwnedQueues;
+use crate::report::TOLD_CLOSING;
 use crate::route_cache::RouteCache;
 use crate::stall::{Stall, Stalled, Work};
 
@@ -74,6 +76,8 @@ pub struct Connection {
 pub(crate) struct Home {
     pub(crate) user: Arc<User>,
     pub(crate) vhost: Arc<Vhost>,
+    /// Counts it as long as it is there.
+    pub(crate) admission: Admission,
 }
 
 /// How far the connection is.
@@ -133,6 +137,8 @@ pub enum Patience {
     Endless {
         /// The interval.
         heartbeat_s: u16,
+        /// When the login comes to its end, if it does: [`Connection::until_login_ends`] says how long that is.
+        login_ends_at_ms: Option<u64>,
     },
     /// So long, counted from when this was first the answer.
     Until(Duration),
@@ -215,8 +221,13 @@ impl Connection {
     #[must_use]
     pub fn patience(&self) -> Patience {
         match self.state {
-            State::Header | State::Starting | State::Tuning | State::Opening => Patience::Until(HANDSHAKE_PATIENCE),
-            State::Running => Patience::Endless { heartbeat_s: self.tuned.heartbeat_s },
+            State::Header | State::Starting | State::Tuning | State::Opening => {
+                Patience::Until(self.config.handshake_timeout)
+            }
+            State::Running => Patience::Endless {
+                heartbeat_s: self.tuned.heartbeat_s,
+                login_ends_at_ms: self.home.as_ref().and_then(|home| home.user.expires_at_ms()),
+            },
             State::Closing => Patience::Until(match self.tuned.heartbeat_s {
                 0 => CLOSE_OK_PATIENCE,
                 heartbeat_s => CLOSE_OK_PATIENCE.min(Duration::from_secs(heartbeat_s.into())),
@@ -313,7 +324,10 @@ impl Connection {
 
     fn work_off_frames(&mut self, frames: &mut Frames<'_>) {
         let mut batch = Batch::of_frames(frames.spans.len() - frames.next);
-        self.traced = self.home.as_ref().is_some_and(|home| home.vhost.is_traced());
+        if let Some(home) = &self.home {
+            self.traced = home.vhost.is_traced();
+            self.routes.expect(home.user.generation(), &self.outbox.tallies.routed);
+        }
         while let Some(span) = frames.spans.get(frames.next).copied() {
             let at = frames.next;
             frames.next += 1;
@@ -327,6 +341,7 @@ impl Connection {
             }
         }
         self.flush(&mut batch);
+        self.routes.tell(&self.outbox.tallies.routed);
     }
 
     fn frame<'c>(&mut self, span: FrameSpan, frames: &mut Frames<'c>, batch: &mut Batch<'c>) -> Result<(), Failure> {
@@ -376,11 +391,7 @@ impl Connection {
             (State::Starting, Method::ConnectionStartOk(start_ok)) => self.start_ok(start_ok, method.ids()),
             (State::Tuning, Method::ConnectionTuneOk(tune_ok)) => self.tune_ok(*tune_ok),
             (State::Opening, Method::ConnectionOpen(open)) => self.open(open, method.ids()),
-            (State::Running, Method::ConnectionUpdateSecret(_)) => {
-                // Passwords of the broker's own users do not expire: a new one is taken note of and changes nothing.
-                self.outbox.send_method(0, leveret_codec::method::ConnectionUpdateSecretOk);
-                Ok(())
-            }
+            (State::Running, Method::ConnectionUpdateSecret(update)) => self.update_secret(update, method.ids()),
             (state, _) => {
                 let text = format!("unexpected method in connection state {}", state.name());
                 Err(Failure::new(ReplyCode::ChannelError, text, method.ids()))
@@ -422,6 +433,7 @@ impl Connection {
             self.send_close(close);
         }
         self.state = if said { next } else { State::Refused };
+        self.outbox.told_state.store(TOLD_CLOSING, Ordering::Relaxed);
     }
 
     pub(crate) fn send_close(&self, close: &Close) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
+use leveret_codec::erlang::Binary;
 use leveret_codec::method::{
     ConnectionOpen, ConnectionOpenOk, ConnectionStart, ConnectionStartOk, ConnectionTune, ConnectionTuneOk,
 };
@@ -11,17 +12,14 @@ use leveret_codec::reply_code::ReplyCode;
 use leveret_codec::table::{FieldTable, FieldValue, TableRef};
 use leveret_engine::user::User;
 
-use crate::config::MECHANISMS;
 use crate::connection::{Client, Connection, Home, State, Tuned, cannot_decode};
 use crate::error::{Close, Failure};
 use crate::limits::FRAME_MAX_MIN;
-use crate::sasl::{Claim, claim};
+use crate::login::Refusal;
+use crate::sasl::claim;
 
 /// The older form of the header of 0-9-1, which RabbitMQ takes too.
 const OLD_PROTOCOL_HEADER: [u8; 8] = *b"AMQP\x01\x01\x00\x09";
-
-/// The user that ANONYMOUS stands for.
-const ANONYMOUS_USER: &str = "guest";
 
 impl Connection {
     pub(crate) fn protocol_header(&mut self, input: &mut BytesMut) -> bool {
@@ -29,15 +27,16 @@ impl Connection {
             // What cannot become a header is answered before all of it is there.
             let so_far = input.len().min(4);
             if input.get(..so_far) != PROTOCOL_HEADER.get(..so_far) {
-                self.refuse_protocol();
+                self.refuse_protocol(input);
             }
             return false;
         };
         if *header != PROTOCOL_HEADER && *header != OLD_PROTOCOL_HEADER {
-            self.refuse_protocol();
+            self.refuse_protocol(input);
             return false;
         }
         input.advance(PROTOCOL_HEADER.len());
+        let mechanisms = self.mechanisms();
         let mut properties = Vec::new();
         self.config.server_properties.encode(&mut properties);
         self.outbox.send_method(
@@ -46,7 +45,7 @@ impl Connection {
                 version_major: 0,
                 version_minor: 9,
                 server_properties: TableRef::from_raw(&properties),
-                mechanisms: MECHANISMS.as_bytes(),
+                mechanisms: mechanisms.as_bytes(),
                 locales: b"en_US",
             },
         );
@@ -55,7 +54,8 @@ impl Connection {
     }
 
     /// Tells the peer which protocol is spoken here, and nothing else.
-    fn refuse_protocol(&mut self) {
+    fn refuse_protocol(&mut self, input: &[u8]) {
+        tracing::error!("closing AMQP connection {}:\n{}", self.log_name(), no_protocol_of_ours(input));
         self.outbox.send(|out| out.extend_from_slice(&PROTOCOL_HEADER));
         self.finish();
     }
@@ -65,28 +65,27 @@ impl Connection {
             start_ok.client_properties.decode().map_err(|_| cannot_decode(start_ok.client_properties.as_bytes()))?;
         self.client = client(&properties);
         self.about.introduce(properties, start_ok.mechanism, self.broker.services.clock.now_ms());
-        let (name, user) = match claim(start_ok.mechanism, start_ok.response, ids)? {
-            Claim::Anonymous => (ANONYMOUS_USER.to_owned(), self.broker.user(ANONYMOUS_USER)),
-            Claim::Password { user, password } => {
-                let name = String::from_utf8_lossy(&user).into_owned();
-                let user = self.broker.user(&name).filter(|user| user.accepts(&password));
-                (name, user)
-            }
-        };
-        match user.filter(|user| self.peer_is_loopback || !user.loopback_only) {
-            Some(user) => {
-                self.tell_login(&name, None);
+        let claim = claim(start_ok.mechanism, |mechanism| self.offers(mechanism), start_ok.response, ids)?;
+        match self.log_in(start_ok.mechanism, claim) {
+            Ok(user) => {
+                self.tell_login(&user.name, None);
                 self.tune(user);
             }
-            None => {
-                self.tell_login(&name, Some(&format!("user '{name}' - invalid credentials")));
-                self.refuse_login(start_ok.mechanism);
+            Err((name, refusal)) => {
+                self.tell_login(&name, Some(&refusal.0));
+                self.refuse_login(start_ok.mechanism, &refusal);
             }
         }
         Ok(())
     }
 
-    fn refuse_login(&mut self, mechanism: &str) {
+    fn refuse_login(&mut self, mechanism: &str, refusal: &Refusal) {
+        tracing::error!(
+            "Error on AMQP connection <0.{}.0> ({}, state: starting):\n{mechanism} login refused: {refusal}",
+            self.id.0,
+            self.log_name(),
+            refusal = in_one_line(&refusal.0)
+        );
         if self.client.authentication_failure_close {
             let text = format!(
                 "Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
@@ -138,19 +137,43 @@ impl Connection {
     }
 
     pub(crate) fn open(&mut self, open: &ConnectionOpen<'_>, ids: (u16, u16)) -> Result<(), Failure> {
-        let name = open.virtual_host;
-        let refuse = |text: String| Err(Failure::new(ReplyCode::NotAllowed, text, ids));
-        let (Some(vhost), Some(user)) = (self.broker.vhost(name), self.user.take()) else {
-            return refuse(format!("vhost {name} not found"));
-        };
-        if !user.permissions.contains_key(name) {
-            return refuse(format!("access to vhost '{name}' refused for user '{}'", user.name));
-        }
-        self.home = Some(Arc::new(Home { user, vhost }));
+        // There is a user in this state.
+        let Some(user) = self.user.take() else { return Ok(()) };
+        let admitted = self.broker.admit(&user, open.virtual_host);
+        let admission = admitted.map_err(|refused| Failure::new(refused.reply_code(), refused.to_string(), ids))?;
+        let vhost = Arc::clone(&admission.vhost);
+        self.home = Some(Arc::new(Home { user, vhost, admission }));
         self.outbox.send_method(0, ConnectionOpenOk);
         self.state = State::Running;
         self.tell_opened();
+        // A deletion that came in between may not have found this connection.
+        if let Some(gone) = self.home.as_ref().and_then(|home| home.admission.gone()) {
+            self.force_close(&gone.reason());
+        }
         Ok(())
+    }
+}
+
+/// What clients say of themselves must not look like lines of the log.
+pub(crate) fn in_one_line(text: &str) -> String {
+    let shown =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    text.chars().map(shown).collect()
+}
+
+/// What the log says of a client that speaks something else.
+fn no_protocol_of_ours(input: &[u8]) -> String {
+    match input {
+        [b'G', b'E', b'T', b' ', ..] => "HTTP GET request detected on AMQP port. \
+             Ensure the client is connecting to the correct port."
+            .to_owned(),
+        [0x16, 0x03, ..] => "TLS client detected on non-TLS AMQP port. \
+             Ensure the client is connecting to the correct port."
+            .to_owned(),
+        _ => {
+            let header = input.first_chunk::<8>().map_or(input, <[u8; 8]>::as_slice);
+            format!("client did not start with AMQP protocol header: {}", Binary(header))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a connection has to send, and what it remembers of its deliveries: one lock for both.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -9,6 +9,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use leveret_codec::frame::{FrameKind, begin_frame, end_frame};
 use leveret_codec::method::Method;
+use leveret_codec::table::FieldTable;
+use leveret_engine::counters::MessageCounts;
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::{Journal, Lsn, Waiter};
 use leveret_engine::limits::{OUTLET_FULL_BYTES, OUTLET_ROOM_BYTES};
@@ -20,6 +22,7 @@ use slab::Slab;
 
 use crate::about::Owner;
 use crate::confirm::{Confirms, Outcome};
+use crate::counters::{ChannelTallies, ConnectionTallies};
 use crate::direct::{Cork, Pen, Socket};
 pub use crate::encode::{BlobFrames, OutBuffer, Piece};
 use crate::held::HeldReplies;
@@ -43,6 +46,9 @@ pub struct Outbox {
     pub(crate) cork: Cork,
     pub(crate) writer: AtomicWaker,
     journal: Arc<dyn Journal>,
+    pub(crate) tallies: ConnectionTallies,
+    /// What is told of the connection's state: see [`crate::report::ConnectionState`].
+    pub(crate) told_state: AtomicU8,
     /// Known once the connection is open.
     owner: OnceLock<Owner>,
 }
@@ -55,6 +61,8 @@ pub(crate) struct OutState {
     /// An empty buffer with room, left by who wrote last.
     pub(crate) spare: OutBuffer,
     pub(crate) channels: HashMap<u16, OutChannel, RandomState>,
+    /// What happened on channels that are gone.
+    pub(crate) gone: Option<Box<MessageCounts>>,
     /// Consumers that wait until the buffer is written.
     pub(crate) parked: Vec<Parked>,
     /// Replies that wait for the journal.
@@ -97,6 +105,7 @@ pub(crate) struct OutChannel {
     pub(crate) watched: Vec<Watched>,
     /// The timeout that was found to be over.
     pub(crate) overdue: Option<u64>,
+    pub(crate) tallies: Arc<ChannelTallies>,
 }
 
 /// Where a consumer lives.
@@ -104,6 +113,17 @@ pub(crate) struct OutChannel {
 pub(crate) struct ConsumerHome {
     pub(crate) queue: Arc<Queue>,
     pub(crate) key: ConsumerKey,
+    pub(crate) terms: Arc<ConsumerTerms>,
+}
+
+/// What a consumer asked for.
+#[derive(Debug, Default)]
+pub(crate) struct ConsumerTerms {
+    pub(crate) no_ack: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) prefetch: u16,
+    pub(crate) timeout_ms: Option<u64>,
+    pub(crate) arguments: FieldTable,
 }
 
 /// A queue and how many unacknowledged deliveries came from it.
@@ -113,8 +133,13 @@ struct QueueUse {
 }
 
 impl OutChannel {
-    pub(crate) fn new(cancel_notify: bool) -> Self {
-        Self { cancel_notify, ..Self::default() }
+    pub(crate) fn new(cancel_notify: bool, tallies: Arc<ChannelTallies>) -> Self {
+        Self { cancel_notify, tallies, ..Self::default() }
+    }
+
+    /// Where a delivery came from.
+    pub(crate) fn queue_of(&self, unacked: &Unacked) -> Option<&Arc<Queue>> {
+        self.queues.get(unacked.queue as usize).map(|known| &known.queue)
     }
 
     pub(crate) fn next_tag(&mut self) -> u64 {
@@ -198,6 +223,8 @@ impl Outbox {
             cork: Cork::default(),
             writer: AtomicWaker::new(),
             journal,
+            tallies: ConnectionTallies::default(),
+            told_state: AtomicU8::new(0),
             owner: OnceLock::new(),
         }
     }
@@ -387,7 +414,9 @@ impl Outbox {
         self.update(|state| {
             let durable = self.journal.durable();
             self.add_confirms(state, durable);
-            state.channels.remove(&channel);
+            if let Some(gone) = state.channels.remove(&channel) {
+                state.gone.get_or_insert_default().add(&gone.counts());
+            }
         });
     }
 

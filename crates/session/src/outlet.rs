@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use leveret_codec::method::{BasicCancel, Method};
 use leveret_engine::limits::OUTLET_FULL_BYTES;
-use leveret_engine::names::Name;
-use leveret_engine::outlet::{ChannelLimit, DeliveryBatch, Outlet, ParkReason, Parked};
+use leveret_engine::names::{Name, QueueId};
+use leveret_engine::outlet::{DeliveryBatch, Outlet, OutletPlace, ParkReason, Parked};
+use leveret_engine::queue::Entry;
 use leveret_engine::vhost::Vhost;
 
+use crate::counters::ChannelTallies;
 use crate::encode::{DeliveryHead, is_found_again, with_delivery_count};
 use crate::limits::SENT_HERE_OUTLETS_MAX;
 use crate::outbox::Outbox;
@@ -19,7 +21,7 @@ use crate::unacked::Unacked;
 pub(crate) struct ChannelOutlet {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) channel: u16,
-    pub(crate) limit: Arc<ChannelLimit>,
+    pub(crate) tallies: Arc<ChannelTallies>,
 }
 
 impl ChannelOutlet {
@@ -34,6 +36,7 @@ impl ChannelOutlet {
         let from = Arc::clone(batch.queue());
         let mut queue = None;
         let mut uses = 0;
+        let (all, mut again) = (batch.len(), 0);
         batch.for_each(|delivery| {
             let to = delivery.to;
             let tag = channel.next_tag();
@@ -46,6 +49,7 @@ impl ChannelOutlet {
                 parts.properties = &counted;
             }
             let (consumer_tag, redelivered) = (to.tag.as_bytes(), delivery.deliveries > 0);
+            again += u64::from(redelivered);
             let head = DeliveryHead { channel: self.channel, consumer_tag, delivery_tag: tag, redelivered };
             buffer.delivery(&head, &parts, frame_max);
             if SPECIAL && let (Some(vhost), Some(owner)) = (traced, self.outbox.owner()) {
@@ -70,6 +74,7 @@ impl ChannelOutlet {
         if uses > 0 {
             channel.use_queue(&from, uses);
         }
+        self.tallies.delivered(all, uses, again);
         self.outbox.added(state)
     }
 }
@@ -115,13 +120,17 @@ impl Outlet for ChannelOutlet {
             ParkReason::ChannelLimit => {
                 let mut state = self.outbox.lock();
                 let Some(channel) = state.channels.get_mut(&self.channel) else { return true };
-                if self.limit.has_room() {
+                if self.tallies.limit.has_room() {
                     return false;
                 }
                 channel.parked.push(parked.clone());
                 true
             }
         }
+    }
+
+    fn outstanding(&self, queue: QueueId, from: u64, max: usize, found: &mut Vec<Entry>) {
+        self.outbox.outstanding(queue, from, max, found);
     }
 
     fn wake(&self, at_once: usize) {
@@ -131,5 +140,10 @@ impl Outlet for ChannelOutlet {
             // By the time the writers have their turn there may be more to write at once.
             self.outbox.wake_writer();
         }
+    }
+
+    fn place(&self) -> Option<OutletPlace> {
+        let connection = self.outbox.owner()?.id;
+        Some(OutletPlace { connection, channel: self.channel })
     }
 }

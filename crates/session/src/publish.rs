@@ -213,10 +213,13 @@ impl Connection {
             asks = Asks::default();
         }
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        channel.tallies.publish.add(1);
+        self.outbox.tallies.sizes.note(message.body_len());
         let seq = match &mut channel.mode {
             Mode::Plain => 0,
             Mode::Confirm(last) => {
                 *last += 1;
+                self.outbox.tallies.received_confirm.add(1);
                 *last
             }
             Mode::Transaction(transaction) => {
@@ -224,6 +227,7 @@ impl Connection {
                 let message = message.keep();
                 let held = HeldPublish { message, route, persistent, expires, asks };
                 transaction.publishes.push(held);
+                channel.tallies.set_uncommitted(transaction.publishes.len(), transaction.acks.len());
                 return Ok(());
             }
         };
@@ -244,7 +248,8 @@ impl Connection {
     fn known_route(&mut self, publish: &Complete<'_>, batch: &mut PublishBatch<'_>) -> Option<u32> {
         const LOOKED_INTO: u16 = Property::Headers.flag() | Property::Expiration.flag() | Property::UserId.flag();
         let is_plain = publish.properties.flags() & LOOKED_INTO == 0;
-        let route = if is_plain { self.routes.find(publish.exchange, publish.routing_key) } else { None };
+        let through = &self.outbox.tallies.routed;
+        let route = if is_plain { self.routes.find(publish.exchange, publish.routing_key, through) } else { None };
         route.map(|route| batch.route_number(route))
     }
 
@@ -260,20 +265,22 @@ impl Connection {
         let found = find_exchange(&home, exchange)?;
         check_expiration(*properties).refused(IDS)?;
         let copies = CarbonCopies::read(*properties).refused(IDS)?;
-        if !home.user.topic_permissions.is_empty() {
+        if home.user.has_topic_permissions() {
             for key in copies.keys(routing_key) {
                 home.user.check_topic(&home.vhost, Verb::Write, &found, key).refused(IDS)?;
             }
         }
         check_user_id(*properties, &home.user).refused(IDS)?;
         if copies.is_empty()
-            && let Some(route) = self.routes.find(exchange, routing_key)
+            && let Some(route) = self.routes.find(exchange, routing_key, &self.outbox.tallies.routed)
         {
             return Ok(batch.route_number(route));
         }
         let routed = home.vhost.route(&found, &copies.keys(routing_key), *properties);
+        found.through.add(1, routed.queues.len() as u64);
+        self.outbox.tallies.routed.add(routed.queues.len() as u64);
         if copies.is_empty() {
-            self.routes.insert(exchange, routing_key, &routed);
+            self.routes.insert((exchange, routing_key), &found, &routed, &self.outbox.tallies.routed);
         }
         // What waits in an exchange is routed by all its keys later.
         if copies.has_blind() && !routed.only_waits() {

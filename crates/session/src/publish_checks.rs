@@ -51,6 +51,9 @@ pub(crate) fn check_user_id(properties: PropertiesRef<'_>, user: &User) -> Resul
 mod tests {
     use leveret_codec::properties::Properties;
 
+    use leveret_engine::permission::Rights;
+    use leveret_engine::user::Account;
+
     use super::*;
 
     #[test]
@@ -67,13 +70,9 @@ mod tests {
 
     #[test]
     fn only_impersonators_may_claim_to_be_others() {
-        let user = |tags: &[&str]| User {
-            name: "bob".into(),
-            password: String::new(),
-            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            loopback_only: false,
-            permissions: hashbrown::HashMap::default(),
-            topic_permissions: hashbrown::HashMap::default(),
+        let user = |tags: &[&str]| {
+            let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            User::new("bob", Account { tags, ..Account::default() }, Rights::default())
         };
         let claim = |user_id: &[u8], tags: &[&str]| {
             let mut encoded = Vec::new();

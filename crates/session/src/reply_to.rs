@@ -75,7 +75,8 @@ impl Connection {
         // The queue was just made: nobody else can be there.
         if let Ok(key) = queue.add_consumer(new) {
             if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
-                channel.consumers.insert(Name::clone(tag), ConsumerHome { queue: Arc::clone(&queue), key });
+                let consumer = ConsumerHome { queue: Arc::clone(&queue), key, terms: Arc::default() };
+                channel.consumers.insert(Name::clone(tag), consumer);
             }
             queue.resume(key, &mut self.effects);
         }

@@ -140,7 +140,7 @@ impl SentFrames {
     }
 
     /// A copy of a message; `buffer` is the one that is being filled.
-    fn copy_of(&self, at: SentAt, buffer: &OutBuffer) -> Message {
+    pub(crate) fn copy_of(&self, at: SentAt, buffer: &OutBuffer) -> Message {
         let Some(chunk) = self.chunks.get(at.chunk as usize) else { return Message::copy_of(&Parts::EMPTY) };
         let frames = chunk.frames.as_deref().map_or(buffer.bytes(), Vec::as_slice);
         let from = at.at as usize;

@@ -1,6 +1,7 @@
 //! Why a connection has to wait before it goes on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use leveret_codec::frame::FrameError;
@@ -9,6 +10,7 @@ use leveret_engine::journal::{Lsn, Waiter};
 use leveret_engine::queue::Queue;
 
 use crate::connection::{Connection, FrameSpan, State};
+use crate::report::{TOLD_BLOCKED, TOLD_RUNNING};
 
 /// What a frame that was read waits for. Its reply belongs with deliveries, which are in order with it and do not wait, so
 /// that nothing after it may be worked off.
@@ -105,6 +107,7 @@ impl Connection {
         }
         if let Some(reason) = self.config.alarms.reason() {
             self.blocked = true;
+            self.outbox.told_state.store(TOLD_BLOCKED, Ordering::Relaxed);
             if self.client.connection_blocked {
                 self.send_at_once(ConnectionBlocked { reason });
             }
@@ -114,6 +117,7 @@ impl Connection {
     /// The alarm is over.
     fn unblock(&mut self) {
         self.blocked = false;
+        self.outbox.told_state.store(TOLD_RUNNING, Ordering::Relaxed);
         if self.client.connection_blocked {
             self.send_at_once(ConnectionUnblocked);
         }

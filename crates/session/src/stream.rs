@@ -78,6 +78,7 @@ impl ChannelOutlet {
             uses += 1;
         });
         channel.use_queue(&from, uses);
+        self.tallies.delivered(uses, uses, 0);
         self.outbox.added(state)
     }
 }

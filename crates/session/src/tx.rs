@@ -10,6 +10,7 @@ use crate::acks::{AckOp, Outcome, Settlements, unknown_tag};
 use crate::batch::{Asks, Batch, PublishMeta};
 use crate::channel::Mode;
 use crate::connection::{Connection, Home};
+use crate::counters::ToldMode;
 use crate::error::Failure;
 use crate::outbox::OutState;
 use crate::sent::Kept;
@@ -19,7 +20,7 @@ use crate::unacked::Unacked;
 #[derive(Default)]
 pub(crate) struct Transaction {
     pub(crate) publishes: Vec<HeldPublish>,
-    acks: Vec<HeldAck>,
+    pub(crate) acks: Vec<HeldAck>,
 }
 
 /// A publish that was checked and routed, and waits.
@@ -31,7 +32,7 @@ pub(crate) struct HeldPublish {
     pub(crate) asks: Asks,
 }
 
-struct HeldAck {
+pub(crate) struct HeldAck {
     tag: u64,
     unacked: Unacked,
     outcome: Outcome,
@@ -50,11 +51,13 @@ impl Connection {
             (Method::TxSelect(_), mode) => {
                 if matches!(mode, Mode::Plain) {
                     *mode = Mode::Transaction(Transaction::default());
+                    channel.tallies.set_mode(ToldMode::Transaction);
                 }
                 self.reply(number, false, TxSelectOk);
             }
             (Method::TxCommit(_), Mode::Transaction(transaction)) => {
                 let transaction = std::mem::take(transaction);
+                channel.tallies.set_uncommitted(0, 0);
                 let Some(lsn) = self.commit(number, transaction) else {
                     return Err(Failure::new(ReplyCode::PreconditionFailed, "partial tx completion", ids));
                 };
@@ -92,6 +95,8 @@ impl Connection {
         let mut state = self.outbox.lock();
         let OutState { channels, sent, buffer, .. } = &mut *state;
         if let Some(channel) = channels.get_mut(&number) {
+            let acked = transaction.acks.iter().filter(|held| held.outcome == Outcome::Acked).count();
+            channel.tallies.ack.add(acked as u64);
             for held in transaction.acks {
                 channel.release_queue(held.unacked, |queue, unacked| {
                     settlements.add(number, queue, unacked, held.outcome, (&mut *sent, &*buffer));
@@ -124,21 +129,21 @@ impl Connection {
         if !found {
             return Err(unknown_tag(ack.tag, ack.ids));
         }
-        if let Some(Mode::Transaction(transaction)) =
-            self.channels.get_mut(&ack.channel).map(|channel| &mut channel.mode)
+        if let Some(channel) = self.channels.get_mut(&ack.channel)
+            && let Mode::Transaction(transaction) = &mut channel.mode
         {
             transaction.acks.extend(taken);
+            channel.tallies.set_uncommitted(transaction.publishes.len(), transaction.acks.len());
         }
         Ok(())
     }
 
     /// Forgets publishes, and makes acknowledged deliveries outstanding again.
     pub(crate) fn undo_transaction(&mut self, number: u16) {
-        let Some(Mode::Transaction(transaction)) = self.channels.get_mut(&number).map(|channel| &mut channel.mode)
-        else {
-            return;
-        };
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let Mode::Transaction(transaction) = &mut channel.mode else { return };
         let transaction = std::mem::take(transaction);
+        channel.tallies.set_uncommitted(0, 0);
         if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
             for held in transaction.acks {
                 channel.unacked.put_back(held.tag, held.unacked);

@@ -83,6 +83,11 @@ impl UnackedList {
         self.slots.front().map(|(tag, _)| *tag)
     }
 
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Unacked> {
+        self.slots.iter().filter_map(|(_, unacked)| unacked.as_ref())
+    }
+
     /// The deliveries with tags below `tag`.
     pub(crate) fn before(&self, tag: u64) -> impl Iterator<Item = &Unacked> {
         self.slots.iter().take_while(move |(own, _)| *own < tag).filter_map(|(_, unacked)| unacked.as_ref())

@@ -141,7 +141,7 @@ proptest! {
         cuts.sort_unstable();
         let (pieces, patience) = converse(&stream, &cuts);
         prop_assert_eq!(by_channel(&pieces), by_channel(&whole));
-        prop_assert_eq!(patience, Patience::Endless { heartbeat_s: 0 });
+        prop_assert_eq!(patience, Patience::Endless { heartbeat_s: 0, login_ends_at_ms: None });
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //!     returned: count, each: zigzag to its seq from the one before | deliveries
 //!     blobs: count, each: zigzag to its seq from the one before | blob
 //!     segments of a stream: count, each: first seq | last seq - first seq | bytes of bodies | bytes in all | when its last came
+//!   since version 2: settings: count, each: kind (u8) | scope (text) | name (text) | value (text)
 //! ```
 //! Numbers are varints, texts have a length before them, as in [records](crate::record).
 
@@ -36,7 +37,13 @@ use crate::journal::Tail;
 use crate::state::State;
 
 const MAGIC: [u8; 8] = *b"LVRTCKPT";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The first version that has settings.
+const VERSION_WITH_SETTINGS: u32 = 2;
+
+/// The first version of all.
+const VERSION_MIN: u32 = 1;
 const PATH: &str = "checkpoint";
 const PATH_TMP: &str = "checkpoint.tmp";
 
@@ -116,10 +123,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Checkpoint, Error> {
     if crc32c(bytes.get(..covered).unwrap_or_default()) != crc {
         return Err(damaged(0, "it does not have its checksum"));
     }
-    if version != VERSION {
+    if !(VERSION_MIN..=VERSION).contains(&version) {
         return Err(Error::Version { path: PATH.into(), version, known: VERSION });
     }
-    decode::contents(contents).map_err(|(left, error)| damaged(covered.saturating_sub(left) as u64, &error.to_string()))
+    decode::contents(contents, version >= VERSION_WITH_SETTINGS)
+        .map_err(|(left, error)| damaged(covered.saturating_sub(left) as u64, &error.to_string()))
 }
 
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8], u32)> {

@@ -23,6 +23,8 @@
 //! 13 Moved            queue | seq | position of the body
 //! 14 StreamSegment    queue | first seq | last seq - first seq | bytes of bodies | bytes in all | when its last message came: ms
 //!                     since 1970
+//! 15 Setting          kind (u8) | scope (text) | name (text) | value (text)
+//! 16 SettingCleared   kind (u8) | scope (text) | name (text)
 //! ```
 //! Fields not marked otherwise are varints; fixed numbers are little endian. A kind's fields never change: others get another
 //! kind. A body carries its file's number, so that a position kept too long never finds another body in a file used again.
@@ -62,6 +64,8 @@ mod kind {
     pub const UNBOUND: u8 = 12;
     pub const MOVED: u8 = 13;
     pub const STREAM_SEGMENT: u8 = 14;
+    pub const SETTING: u8 = 15;
+    pub const SETTING_CLEARED: u8 = 16;
 }
 
 /// A record as it lies in the journal. Everything borrows, and everything has been checked: its iterators do not end early.
@@ -138,6 +142,22 @@ pub enum Logged<'a> {
         queue: QueueId,
         segment: StreamSegment,
     },
+    Setting {
+        key: LoggedKey<'a>,
+        value: &'a [u8],
+    },
+    SettingCleared {
+        key: LoggedKey<'a>,
+    },
+}
+
+/// What a setting is filed under. Its kind may be one that only a later version knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are named as those of the engine's SettingKey")]
+pub struct LoggedKey<'a> {
+    pub kind: u8,
+    pub scope: &'a str,
+    pub name: &'a str,
 }
 
 /// A binding in a record.

@@ -1,8 +1,9 @@
-//! What the log says: durable topology, and which messages queues hold and where they lie. Pure: [`State::apply`] is all that
+//! What the log says: durable topology, what administration has set, and which messages queues hold and where they lie. Pure: [`State::apply`] is all that
 //! recovery and normal running do to it, and the keeper's moves, which change where messages lie and nothing else.
 
 mod list;
 mod queue;
+mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
 mod topology;
@@ -20,6 +21,7 @@ use crate::record::{Logged, LoggedBinding};
 
 pub(crate) use self::list::JournalList;
 pub(crate) use self::queue::{Declaration, Entry, Place, QueueState, Segment, Totals};
+pub(crate) use self::settings::{Key, Settings};
 pub(crate) use self::topology::{Binding, Destination, Exchange, Topology};
 
 /// What happened to a reference of a message to a blob.
@@ -33,6 +35,7 @@ pub(crate) enum BlobChange {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) topology: Topology,
+    pub(crate) settings: Settings,
     pub(crate) queues: BTreeMap<QueueId, Box<QueueState>>,
     /// No queue had a higher id.
     pub(crate) last_queue_id: u64,
@@ -95,6 +98,8 @@ impl State {
             Logged::Unbound { vhost, binding } => {
                 self.topology.unbind(&(vhost.into(), binding.source.into()), &binding_of(&binding));
             }
+            Logged::Setting { key, value } => self.settings.set(Key::of(&key), value),
+            Logged::SettingCleared { key } => self.settings.clear(&Key::of(&key)),
             Logged::Moved { queue, seq, at } => {
                 self.on_queue(queue, |state, _| {
                     state.journal.replace(seq, at.0);
@@ -196,6 +201,7 @@ impl State {
             queues: queues.collect(),
             bindings: bindings.collect(),
             last_queue_id: self.last_queue_id,
+            settings: self.settings.restored(),
         }
     }
 

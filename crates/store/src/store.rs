@@ -147,6 +147,11 @@ impl Store {
         self.log.disk_low()
     }
 
+    /// From now on so many bytes of the disk stay free: nothing is written beyond.
+    pub fn set_disk_free_min(&self, bytes: u64) {
+        self.space.set_free_min(bytes);
+    }
+
     /// How the store is doing.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -43,7 +43,8 @@ impl MatrixBroker {
     /// Starts a RabbitMQ.
     pub fn rabbitmq(workspace: &Workspace) -> anyhow::Result<Self> {
         let home = fresh_home(workspace, Column::RabbitMq)?;
-        let server = Server::RabbitMq(Peer::start(&workspace.target, &peer::PLUGINS)?);
+        let plugins: Vec<&str> = peer::PLUGINS.into_iter().chain(peer::TOOL_PLUGINS).collect();
+        let server = Server::RabbitMq(Peer::start(&workspace.target, &plugins)?);
         let version = peer::version().context("RabbitMQ's version is not found")?;
         Ok(Self { server, version, restarts: Restarts::new(&home)? })
     }
@@ -60,15 +61,28 @@ impl MatrixBroker {
     }
 
     /// Tells a client's program by its environment where the broker is and how it is restarted.
-    pub fn tell(&self, program: &mut Command) {
+    pub fn tell(&self, program: &mut Command) -> anyhow::Result<()> {
         for name in ["LEVERET_BIN", "LEVERET_PEER"] {
             program.env_remove(name);
         }
         program.env("BROKER_RESTART", &self.restarts.program);
-        match &self.server {
-            Server::Leveret(leveret) => program.env("AMQP_URL", leveret.amqp_url()),
-            Server::RabbitMq(peer) => program.env("AMQP_URL", peer.amqp_url()).env("LEVERET_PEER", "rabbitmq"),
+        let ([management, prometheus], tools) = match &self.server {
+            Server::Leveret(leveret) => {
+                program.env("AMQP_URL", leveret.amqp_url()).env("LEVERET_DATA_DIR", data(&leveret.home));
+                (leveret.ports.tools, leveret.tools()?)
+            }
+            Server::RabbitMq(peer) => {
+                program.env("AMQP_URL", peer.amqp_url()).env("LEVERET_PEER", "rabbitmq");
+                (peer.tool_ports(), peer.tools()?)
+            }
         };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([tools].into_iter().chain(std::env::split_paths(&path)))?;
+        program
+            .env("MANAGEMENT_URL", format!("http://guest:guest@127.0.0.1:{management}"))
+            .env("PROMETHEUS_URL", format!("http://127.0.0.1:{prometheus}"))
+            .env("PATH", path);
+        Ok(())
     }
 
     /// Restarts the broker if a client asks for it now.
@@ -110,30 +124,46 @@ fn leveret_version(binary: &Path) -> anyhow::Result<String> {
 struct Leveret {
     binary: PathBuf,
     home: PathBuf,
-    port: u16,
+    ports: Ports,
     process: Child,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    amqp: u16,
+    /// Of the HTTP API, and for Prometheus.
+    tools: [u16; 2],
 }
 
 impl Leveret {
     fn start(binary: PathBuf, home: &Path) -> anyhow::Result<Self> {
-        let [port, _, _] = peer::free_ports()?;
-        let process = spawn(&binary, home, port)?;
-        let mut leveret = Self { binary, home: home.to_owned(), port, process };
+        let [amqp, management, prometheus] = peer::free_ports()?;
+        let ports = Ports { amqp, tools: [management, prometheus] };
+        let process = spawn(&binary, home, ports)?;
+        let mut leveret = Self { binary, home: home.to_owned(), ports, process };
         leveret.wait_until_ready()?;
-        println!("leveret runs on port {port}, its files are in {}", home.display());
+        println!("leveret runs on port {amqp}, its files are in {}", home.display());
         Ok(leveret)
     }
 
     fn amqp_url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.ports.amqp)
     }
 
     fn log(&self) -> PathBuf {
         log(&self.home)
     }
 
+    /// A folder with the command-line tools; `LEVERET_DATA_DIR` leads them to this broker.
+    fn tools(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.home.join("bin");
+        let mut install = Command::new(&self.binary);
+        command::run(install.arg("install-links").arg(&folder).stdout(Stdio::null()))?;
+        Ok(folder)
+    }
+
     fn spawn(&self) -> anyhow::Result<Child> {
-        spawn(&self.binary, &self.home, self.port)
+        spawn(&self.binary, &self.home, self.ports)
     }
 
     fn restart(&mut self) -> anyhow::Result<()> {
@@ -146,7 +176,7 @@ impl Leveret {
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
-        while !peer::speaks_amqp(self.port) {
+        while !peer::speaks_amqp(self.ports.amqp) {
             if let Some(status) = self.process.try_wait()? {
                 bail!("the broker ended with {status}: see {}", self.log().display());
             }
@@ -167,16 +197,22 @@ impl Drop for Leveret {
     }
 }
 
-fn spawn(binary: &Path, home: &Path, port: u16) -> anyhow::Result<Child> {
+fn spawn(binary: &Path, home: &Path, ports: Ports) -> anyhow::Result<Child> {
     let log = File::options().create(true).append(true).open(log(home))?;
+    let [management, prometheus] = ports.tools.map(|port| port.to_string());
     Command::new(binary)
-        .args(["serve", "--bind", "127.0.0.1", "--port", &port.to_string(), "--data-dir"])
-        .arg(home.join("data"))
+        .args(["serve", "--bind", "127.0.0.1", "--port", &ports.amqp.to_string()])
+        .args(["--management-port", &management, "--prometheus-port", &prometheus, "--data-dir"])
+        .arg(data(home))
         .stdin(Stdio::null())
         .stderr(log.try_clone()?)
         .stdout(log)
         .spawn()
         .with_context(|| format!("cannot start {}", binary.display()))
+}
+
+fn data(home: &Path) -> PathBuf {
+    home.join("data")
 }
 
 fn log(home: &Path) -> PathBuf {

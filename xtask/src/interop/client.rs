@@ -26,16 +26,51 @@ pub struct Client {
     /// The name of its folder.
     pub name: String,
     pub folder: PathBuf,
+    pub kind: Kind,
 }
 
-/// The folders with a program `run`, by name.
+/// What a folder holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A client library that speaks AMQP.
+    Client,
+    /// A program that watches or administers a broker.
+    Tool,
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Client, Self::Tool];
+
+    /// The page that shows how those of this kind fared.
+    pub fn page(self) -> &'static str {
+        match self {
+            Self::Client => "docs/clients.md",
+            Self::Tool => "docs/tools.md",
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Client => "interop",
+            Self::Tool => "interop/tools",
+        }
+    }
+}
+
+/// The folders with a program `run`, clients first, by name.
 pub fn found(workspace: &Workspace) -> anyhow::Result<Vec<Client>> {
-    let root = workspace.root.join("interop");
+    let clients = Kind::ALL.map(|kind| found_of(workspace, kind));
+    clients.into_iter().collect::<Result<Vec<_>, _>>().map(|kinds| kinds.concat())
+}
+
+fn found_of(workspace: &Workspace, kind: Kind) -> anyhow::Result<Vec<Client>> {
+    let root = workspace.root.join(kind.folder());
     let mut clients = Vec::new();
     for entry in fs::read_dir(&root).with_context(|| root.display().to_string())? {
         let entry = entry?;
         if is_program(&entry.path().join("run")) {
-            clients.push(Client { name: entry.file_name().to_string_lossy().into_owned(), folder: entry.path() });
+            let name = entry.file_name().to_string_lossy().into_owned();
+            clients.push(Client { name, folder: entry.path(), kind });
         }
     }
     clients.sort_by(|a, b| a.name.cmp(&b.name));
@@ -59,7 +94,7 @@ impl Client {
         let log = home.join(format!("{}.log", broker.column().file_name()));
         let mut program = Command::new(self.folder.join("run"));
         program.current_dir(&self.folder).env("INTEROP_HOME", &home).env("CARGO_TARGET_DIR", &workspace.target);
-        broker.tell(&mut program);
+        broker.tell(&mut program)?;
         let ended = run_program(&mut program, &log, RUN_LIMIT, || broker.serve_restarts());
         let alive = broker.ensure_alive();
         let outcome = ended.and_then(|(status, lines)| Outcome::read(&lines, status.code(), &self.expected()));
@@ -154,6 +189,7 @@ mod tests {
             fs::write(folder.join("run"), "#!/bin/sh\n").unwrap();
             fs::set_permissions(folder.join("run"), fs::Permissions::from_mode(mode)).unwrap();
         }
+        fs::create_dir_all(root.join("interop").join("tools")).unwrap();
         fs::write(root.join("interop").join("README.md"), "").unwrap();
         let workspace = Workspace { root: root.clone(), target: root.join("target"), packages: Vec::new() };
         let names: Vec<String> = found(&workspace).unwrap().into_iter().map(|client| client.name).collect();

@@ -60,7 +60,7 @@ const MEANINGS: [(&str, &str); 20] = [
 pub fn page(clients: &[Client], results: &Results) -> String {
     let groups = groups(clients);
     let mut text = HEAD.to_owned();
-    text.push_str(&summary(clients, results));
+    text.push_str(&summary(clients, results, "../interop"));
     text.push_str("## The matrix\n\n");
     text.push_str(CELLS);
     for group in &groups {
@@ -79,7 +79,7 @@ fn is_asked(name: &str, groups: &[Group<'_>]) -> bool {
 }
 
 /// The clients with their versions, and how many of the things asked each can do on each broker.
-fn summary(clients: &[Client], results: &Results) -> String {
+pub fn summary(clients: &[Client], results: &Results, folder: &str) -> String {
     let [leveret, rabbitmq] = Column::ALL.map(|column| title(column, results));
     let mut text = format!("| client | version | {leveret} | {rabbitmq} |\n| --- | --- | --- | --- |\n");
     for client in clients {
@@ -88,7 +88,7 @@ fn summary(clients: &[Client], results: &Results) -> String {
         let version = version.strip_prefix(&format!("{} ", client.name)).unwrap_or(version);
         let [leveret, rabbitmq] = Column::ALL.map(|column| count(client, results, column));
         text.push_str(&format!(
-            "| [{name}](../interop/{name}) | {version} | {leveret} | {rabbitmq} |\n",
+            "| [{name}]({folder}/{name}) | {version} | {leveret} | {rabbitmq} |\n",
             name = client.name
         ));
     }
@@ -137,7 +137,7 @@ fn word(results: &Results, column: Column, client: &Client, capability: &str) ->
 }
 
 /// Why a cell is not `ok`, a line for each; nothing when all are.
-fn reasons(clients: &[Client], results: &Results) -> String {
+pub fn reasons(clients: &[Client], results: &Results) -> String {
     let mut lines = Vec::new();
     for client in clients {
         for column in Column::ALL {
@@ -184,11 +184,12 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::interop::client::Kind;
     use crate::interop::report::{CELERY, COMMON, Report, TOOLS};
     use crate::interop::results::Kept;
 
     fn client(name: &str) -> Client {
-        Client { name: name.to_owned(), folder: PathBuf::new() }
+        Client { name: name.to_owned(), folder: PathBuf::new(), kind: Kind::Client }
     }
 
     /// A report in which all works but what `cells` says.

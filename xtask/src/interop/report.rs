@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::tools::tool;
+
 /// What every client is asked to do, in the order of the matrix.
 pub const COMMON: [&str; 10] = [
     "declare",
@@ -40,7 +42,10 @@ pub fn expected(name: &str) -> Vec<&'static str> {
     match name {
         "celery" => CELERY.to_vec(),
         "rabbitmq-c" => COMMON.into_iter().chain([TOOLS]).collect(),
-        _ => COMMON.to_vec(),
+        _ => match tool(name) {
+            Some(tool) => tool.asked.iter().map(|(name, _)| *name).collect(),
+            None => COMMON.to_vec(),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! The matrix as the terminal shows it: a table for each broker and kind of client.
 
 use super::Column;
-use super::client::Client;
+use super::client::{Client, Kind};
 use super::results::Results;
 
 /// Clients of one kind and what at least one of them is asked to do.
@@ -15,7 +15,9 @@ pub fn groups(clients: &[Client]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for client in clients {
         let expected = client.expected();
-        match groups.iter_mut().find(|group| group.capabilities.first() == expected.first()) {
+        let alike =
+            |group: &&mut Group<'_>| client.kind == Kind::Client && group.capabilities.first() == expected.first();
+        match groups.iter_mut().find(alike) {
             Some(group) => {
                 group.clients.push(client);
                 let more = expected.into_iter().filter(|name| !group.capabilities.contains(name));
@@ -76,7 +78,7 @@ mod tests {
     use crate::interop::results::Kept;
 
     fn client(name: &str) -> Client {
-        Client { name: name.to_owned(), folder: PathBuf::new() }
+        Client { name: name.to_owned(), folder: PathBuf::new(), kind: Kind::Client }
     }
 
     #[test]

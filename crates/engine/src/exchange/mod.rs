@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use leveret_codec::table::{FieldTable, FieldValue};
 use parking_lot::RwLock;
 
+use crate::counters::MessageCounts;
 use crate::exchange::history::History;
 pub use crate::exchange::table::ExchangeKind;
 use crate::exchange::table::Table;
@@ -53,8 +54,45 @@ pub struct Exchange {
     pub(crate) history: Option<History>,
     /// Where its messages wait, if it delays them: its kind is then the one that it routes them by.
     pub(crate) delay: Option<Arc<Queue>>,
+    /// What went through it by publishes of clients.
+    pub through: Through,
     /// Rises with each change that could change a route through it. Shared, so that a cached route outlives the exchange.
     generation: Arc<AtomicU64>,
+}
+
+/// What went through an exchange. Told by connections, a batch of messages at a time.
+#[derive(Debug, Default)]
+pub struct Through {
+    messages_in: AtomicU64,
+    messages_out: AtomicU64,
+    returned: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Through {
+    /// So many messages were published, and went to so many queues, each queue counted for each message.
+    pub fn add(&self, messages_in: u64, messages_out: u64) {
+        self.messages_in.fetch_add(messages_in, Ordering::Relaxed);
+        self.messages_out.fetch_add(messages_out, Ordering::Relaxed);
+    }
+
+    /// A message had nowhere to go, and its publisher was told, or not.
+    pub fn add_unroutable(&self, is_returned: bool) {
+        let counter = if is_returned { &self.returned } else { &self.dropped };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What went in and out, and nowhere; the other counters are zero.
+    #[must_use]
+    pub fn counts(&self) -> MessageCounts {
+        MessageCounts {
+            publish_in: self.messages_in.load(Ordering::Relaxed),
+            publish_out: self.messages_out.load(Ordering::Relaxed),
+            return_unroutable: self.returned.load(Ordering::Relaxed),
+            drop_unroutable: self.dropped.load(Ordering::Relaxed),
+            ..MessageCounts::default()
+        }
+    }
 }
 
 /// Where a binding leads.
@@ -115,6 +153,7 @@ impl Exchange {
             arguments,
             alternate,
             policy_alternate: RwLock::default(),
+            through: Through::default(),
             generation: Arc::new(AtomicU64::new(0)),
         }
     }

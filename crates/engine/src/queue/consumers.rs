@@ -8,6 +8,7 @@ use slab::Slab;
 
 use crate::names::{ConsumerKey, Name};
 use crate::outlet::{ChannelLimit, Delivering, Outlet, ParkReason};
+use crate::queue::QueueConsumer;
 use crate::queue::single_active::{Active, Succession};
 
 /// What a consumer is made of.
@@ -57,6 +58,8 @@ pub(crate) struct Consumers {
     serial: u32,
     /// Who is served.
     pub(super) active: Active,
+    /// Nobody is: all rings are empty.
+    pub(super) paused: bool,
 }
 
 /// What the removal of a consumer leaves behind.
@@ -148,6 +151,44 @@ impl Consumers {
         }
     }
 
+    /// Takes all consumers out of their rings.
+    pub(super) fn empty_rings(&mut self) {
+        self.levels.iter_mut().for_each(|level| level.ring.clear());
+        self.slots.iter_mut().for_each(|(_, consumer)| consumer.in_ring = false);
+    }
+
+    /// Those that the client was told of, in the order in which they came.
+    pub(super) fn started(&self) -> Vec<ConsumerKey> {
+        let started = self.slots.iter().filter(|(_, consumer)| consumer.started);
+        let mut keys: Vec<ConsumerKey> = started.map(|(_, consumer)| consumer.key).collect();
+        keys.sort_by_key(|key| key.serial);
+        keys
+    }
+
+    /// The tag of the one that wants to be the only one.
+    pub(super) fn exclusive_tag(&self) -> Option<Name> {
+        let exclusive = self.slots.iter().find(|(_, consumer)| consumer.exclusive);
+        exclusive.map(|(_, consumer)| Name::clone(&consumer.tag))
+    }
+
+    /// The tag of the one that is served, where it is one at a time.
+    pub(super) fn active_tag(&self) -> Option<Name> {
+        let (Active::One(key) | Active::Leaving(key)) = self.active else { return None };
+        let consumer = self.slots.get(key.slot as usize).filter(|consumer| consumer.key == key);
+        consumer.map(|consumer| Name::clone(&consumer.tag))
+    }
+
+    /// Where deliveries go, each once.
+    pub(super) fn outlets(&self) -> Vec<Arc<dyn Outlet>> {
+        let mut outlets: Vec<Arc<dyn Outlet>> = Vec::new();
+        for (_, consumer) in &self.slots {
+            if !outlets.iter().any(|known| Arc::ptr_eq(known, &consumer.outlet)) {
+                outlets.push(Arc::clone(&consumer.outlet));
+            }
+        }
+        outlets
+    }
+
     /// The first in line: of those with the highest priority the one that came first.
     pub(super) fn first_in_line(&self) -> Option<ConsumerKey> {
         let first =
@@ -197,9 +238,24 @@ impl Consumers {
         self.slots.get_mut(key.slot as usize).filter(|consumer| consumer.key == key)
     }
 
+    /// What there is to tell of each.
+    pub(super) fn reports(&self) -> Vec<QueueConsumer> {
+        let report = |(_, consumer): (usize, &Consumer)| QueueConsumer {
+            key: consumer.key,
+            tag: Name::clone(&consumer.tag),
+            place: consumer.outlet.place(),
+            no_ack: consumer.no_ack,
+            prefetch: u16::try_from(consumer.full_credit).unwrap_or_default(),
+            priority: consumer.priority,
+            exclusive: consumer.exclusive,
+            active: self.active.serves(consumer.key),
+        };
+        self.slots.iter().map(report).collect()
+    }
+
     /// Puts a consumer at the end of its ring, if it is still there, is served, and not in it.
     pub(super) fn resume(&mut self, key: ConsumerKey) {
-        let is_served = self.active.serves(key);
+        let is_served = self.active.serves(key) && !self.paused;
         let Some(consumer) = self.of(key) else { return };
         consumer.started = true;
         if consumer.in_ring || !is_served {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::counters::{DeathCounts, MessageCounts};
 use crate::effects::Effects;
 use crate::journal::{Lsn, SeqRange};
 use crate::limits::MESSAGES_A_HOLD_MAX;
@@ -37,13 +38,24 @@ pub(super) struct QueueCore {
     /// Where priorities mean something, what they mean.
     scale: Option<Scale>,
     pub(super) consumers: Consumers,
-    unacked: usize,
+    pub(super) unacked: usize,
+    /// Bytes of the bodies of those.
+    pub(super) unacked_bytes: u64,
+    /// What happened here, for statistics; most queues of many are never used.
+    pub(super) happened: Option<Box<Happened>>,
     /// Position of the last message taken.
     pub(super) last_seq: u64,
     pub(super) deleted: bool,
     /// Transient messages were given to the journal.
     pub(super) spilled: bool,
     pub(super) paging: Paging,
+}
+
+/// What happened in a queue.
+#[derive(Debug, Default)]
+pub(super) struct Happened {
+    pub(super) counts: MessageCounts,
+    pub(super) died: DeathCounts,
 }
 
 /// Deliveries that are settled: neighbours in their queue.
@@ -59,13 +71,15 @@ pub struct Settled {
     pub stored: Stored,
     /// Bytes of their bodies.
     pub bytes: u64,
+    /// They were acknowledged, and not dropped.
+    pub acked: bool,
 }
 
 impl Settled {
     /// One delivery.
     #[must_use]
     pub fn one(consumer: Option<ConsumerKey>, seq: u64, stored: Stored, bytes: u64) -> Self {
-        Self { consumer, first: seq, last: seq, stored, bytes }
+        Self { consumer, first: seq, last: seq, stored, bytes, acked: true }
     }
 
     /// How many they are.
@@ -102,6 +116,11 @@ impl QueueCore {
         self.end_hold(queue, shed, effects);
     }
 
+    /// What happened here, to be added to.
+    pub(super) fn happened(&mut self) -> &mut Happened {
+        self.happened.get_or_insert_default()
+    }
+
     pub(super) fn counts(&self) -> Counts {
         Counts { ready: self.ready.len(), unacked: self.unacked, consumers: self.consumers.len() }
     }
@@ -120,6 +139,7 @@ impl QueueCore {
         let mut enqueue = std::mem::take(&mut effects.enqueue);
         let mut delivered = Delivered::from_levels(self.ready.has_levels());
         let expires = self.rules.ttl_ms != NEVER_MS;
+        let seq_before = self.last_seq;
         let scarce = queue.pages && queue.services.memory.is_used_up(self.ready.resident_bytes());
         for &pick in picks {
             let Some(item) = items.get_mut(pick as usize) else { continue };
@@ -137,7 +157,9 @@ impl QueueCore {
             let stored = match turn {
                 Some(slot) => {
                     planned.push(Pick { slot, item: pick, seq, stored, expires_ms });
-                    delivered.add_first(seq, bytes as u64, stored, self.consumers.is_no_ack(slot));
+                    let no_ack = self.consumers.is_no_ack(slot);
+                    self.unacked_bytes += if no_ack { 0 } else { bytes as u64 };
+                    delivered.add_first(seq, bytes as u64, stored, no_ack);
                     stored
                 }
                 None if item.immediate => {
@@ -156,9 +178,10 @@ impl QueueCore {
         for run in planned.chunk_by(|a, b| self.consumers.share_outlet(a.slot, b.slot)) {
             self.hand_over(queue, Messages::Incoming { items, picks: run }, effects);
         }
-        for pick in planned.drain(..) {
-            self.handed_over(pick.slot);
+        if self.last_seq > seq_before {
+            self.happened().counts.publish += self.last_seq - seq_before;
         }
+        self.all_handed_over(planned.drain(..).map(|pick| pick.slot));
         delivered.write(queue);
         effects.picks = planned;
         effects.enqueue = enqueue;
@@ -299,10 +322,20 @@ impl QueueCore {
         }
     }
 
-    /// Books one delivery to the consumer in `slot`.
-    fn handed_over(&mut self, slot: u32) {
-        let no_ack = self.consumers.plan_done(slot);
-        self.unacked += usize::from(!no_ack);
+    /// Books a delivery to each of the consumers in `slots`.
+    fn all_handed_over(&mut self, slots: impl ExactSizeIterator<Item = u32>) {
+        let all = slots.len();
+        let mut unacked = 0;
+        for slot in slots {
+            let no_ack = self.consumers.plan_done(slot);
+            unacked += usize::from(!no_ack);
+        }
+        self.unacked += unacked;
+        if all > 0 {
+            let counts = &mut self.happened().counts;
+            counts.deliver += unacked as u64;
+            counts.deliver_no_ack += (all - unacked) as u64;
+        }
     }
 
     /// Delivers a batch of ready messages; true when there may be more to deliver.
@@ -310,7 +343,7 @@ impl QueueCore {
         let mut planned = std::mem::take(&mut effects.planned);
         let mut delivered = Delivered::from_levels(self.ready.has_levels());
         let now_ms = self.judging_ms(queue);
-        let mut expired = Appetite::Idle;
+        let (mut expired, mut again) = (Appetite::Idle, 0);
         while planned.len() < MESSAGES_A_HOLD_MAX {
             let Some(first) = self.ready.first() else { break };
             if first.expires_ms <= now_ms {
@@ -323,7 +356,10 @@ impl QueueCore {
             let bytes = usize::try_from(first.message.body_len()).unwrap_or(usize::MAX);
             let Some(slot) = self.take_turn(queue, bytes, effects) else { break };
             let Some(entry) = self.ready.pop_first() else { break };
-            delivered.add(&entry, self.consumers.is_no_ack(slot));
+            let no_ack = self.consumers.is_no_ack(slot);
+            self.unacked_bytes += if no_ack { 0 } else { bytes as u64 };
+            again += u64::from(entry.deliveries > 0);
+            delivered.add(&entry, no_ack);
             planned.push(Planned { slot, entry });
         }
         let more = planned.len() == MESSAGES_A_HOLD_MAX;
@@ -334,8 +370,9 @@ impl QueueCore {
         for run in planned.chunk_by(|a, b| self.consumers.share_outlet(a.slot, b.slot)) {
             self.hand_over(queue, Messages::Ready(run), effects);
         }
-        for Planned { slot, .. } in &planned {
-            self.handed_over(*slot);
+        self.all_handed_over(planned.iter().map(|planned| planned.slot));
+        if again > 0 {
+            self.happened().counts.redeliver += again;
         }
         delivered.write(queue);
         effects.planned = planned;
@@ -373,14 +410,19 @@ impl QueueCore {
     pub(super) fn get(&mut self, queue: &Arc<Queue>, no_ack: bool, effects: &mut Effects) -> Got {
         self.touch(queue);
         while self.expire(queue, effects) == Appetite::Taking {}
+        if self.consumers.paused {
+            self.happened().counts.get_empty += 1;
+            return Got::Empty;
+        }
         let Some(entry) = self.ready.pop_first() else {
             if self.ready.is_empty() {
+                self.happened().counts.get_empty += 1;
                 return Got::Empty;
             }
             self.end_hold(queue, Appetite::Starving, effects);
             return Got::Loading;
         };
-        self.unacked += usize::from(!no_ack);
+        self.note_got(&entry, no_ack);
         let mut delivered = Delivered::from_levels(self.ready.has_levels());
         delivered.add(&entry, no_ack);
         delivered.write(queue);
@@ -390,27 +432,49 @@ impl QueueCore {
         Got::Message { entry, left: self.ready.len() }
     }
 
+    /// Books a message that was got.
+    fn note_got(&mut self, entry: &Entry, no_ack: bool) {
+        let counts = &mut self.happened().counts;
+        counts.redeliver += u64::from(entry.deliveries > 0);
+        if no_ack {
+            counts.get_no_ack += 1;
+            return;
+        }
+        counts.get += 1;
+        self.unacked += 1;
+        self.unacked_bytes += entry.message.body_len();
+    }
+
     /// Takes deliveries off the books; true when ready messages may go out now. Returns the position of the last record, too.
     pub(super) fn settle(&mut self, queue: &Queue, settled: &[Settled]) -> (bool, Lsn) {
         if self.deleted {
             return (false, Lsn::default());
         }
         let mut settling = Settling::default();
+        let (mut all, mut acked, mut bytes) = (0, 0, 0);
         for settled in settled {
             let count = settled.count();
-            self.unacked = self.unacked.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+            bytes += settled.bytes;
+            acked += if settled.acked { count } else { 0 };
+            all += count;
             if let Some(key) = settled.consumer {
                 self.consumers.give_back(key, u32::try_from(count).unwrap_or(u32::MAX));
             }
             settling.add_range(SeqRange { first: settled.first, last: settled.last }, settled.bytes, settled.stored);
         }
+        self.unacked = self.unacked.saturating_sub(usize::try_from(all).unwrap_or(usize::MAX));
+        self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes);
+        let happened = self.happened();
+        happened.counts.ack += acked;
+        happened.died.rejected += all - acked;
         let end = settling.write(queue);
         (!self.ready.is_empty(), end)
     }
 
-    /// A delivery is on the books no more.
-    pub(super) fn take_back(&mut self, consumer: Option<ConsumerKey>) {
+    /// A delivery, with so many bytes, is on the books no more.
+    pub(super) fn take_back(&mut self, consumer: Option<ConsumerKey>, bytes: u64) {
         self.unacked = self.unacked.saturating_sub(1);
+        self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes);
         if let Some(key) = consumer {
             self.consumers.give_back(key, 1);
         }
@@ -429,7 +493,7 @@ impl QueueCore {
         let mut counts: SmallVec<[(u64, u32); 8]> = SmallVec::new();
         let mut settling = Settling::default();
         for (consumer, mut entry) in returned {
-            self.take_back(consumer);
+            self.take_back(consumer, entry.message.body_len());
             entry.deliveries = entry.deliveries.saturating_add(1);
             if self.rules.delivery_limit.is_some_and(|limit| entry.deliveries > limit) {
                 self.discard(queue, entry, DeathReason::DeliveryLimit, &mut settling, effects);
@@ -474,6 +538,7 @@ impl QueueCore {
         self.ready = Ready::default();
         self.waiting = Waiting::default();
         self.unacked = 0;
+        self.unacked_bytes = 0;
         effects.cancels.extend(self.consumers.drain().into_iter().map(|consumer| (consumer.outlet, consumer.tag)));
         self.end_hold(queue, Appetite::Idle, effects);
     }

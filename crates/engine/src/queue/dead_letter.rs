@@ -36,6 +36,13 @@ impl QueueCore {
         settling: &mut Settling,
         effects: &mut Effects,
     ) {
+        let died = &mut self.happened().died;
+        match reason {
+            DeathReason::Rejected => died.rejected += 1,
+            DeathReason::Expired => died.expired += 1,
+            DeathReason::MaxLength => died.maxlen += 1,
+            DeathReason::DeliveryLimit => died.delivery_limit += 1,
+        }
         if self.waiting.has_undelivered() && self.rules.dead_letters.is_some() {
             self.waiting.push_undelivered(reason, entry);
         } else {
@@ -81,7 +88,7 @@ impl QueueCore {
         }
         let mut settling = Settling::default();
         for (consumer, entry) in rejected {
-            self.take_back(consumer);
+            self.take_back(consumer, entry.message.body_len());
             self.discard(queue, entry, DeathReason::Rejected, &mut settling, effects);
         }
         settling.write(queue);
@@ -136,7 +143,12 @@ impl Dying {
                 let mut arrived = arrived.into_iter();
                 failed.extend(entries.extract_if(.., |_| !arrived.next().unwrap_or_default()));
             }
-            queue.core.lock().bury(&queue, &entries);
+            let mut core = queue.core.lock();
+            if at_least_once {
+                core.happened().died.confirmed += entries.len() as u64;
+            }
+            core.bury(&queue, &entries);
+            drop(core);
             entries = later;
         }
         if at_least_once {

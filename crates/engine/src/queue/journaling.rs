@@ -1,6 +1,8 @@
 //! What a queue writes down of its messages: gathered during one hold of its lock, so that it is a few records a hold and none
 //! a message.
 
+use std::collections::BTreeSet;
+
 use smallvec::SmallVec;
 
 use crate::journal::{BodyAt, Journal, Lsn, Record, SeqRange};
@@ -68,6 +70,7 @@ impl EnqueueScratch {
             });
             if !transient {
                 end = lsn;
+                queue.persistent.add(run.len() as u64, bytes);
             }
         }
         self.bodies.clear();
@@ -110,6 +113,8 @@ pub(crate) struct Settling {
 #[derive(Debug, Default)]
 struct Gone {
     ranges: SmallVec<[SeqRange; 4]>,
+    /// How many messages.
+    count: u64,
     /// Of all bodies.
     bytes: u64,
 }
@@ -120,13 +125,32 @@ impl Settling {
         self.add_range(SeqRange { first: seq, last: seq }, bytes, stored);
     }
 
-    /// Notes all messages of one kind in a range.
+    /// Notes all messages of one kind in a range: there is one at each position.
     pub(super) fn add_range(&mut self, range: SeqRange, bytes: u64, stored: Stored) {
+        self.add_counted(range, (range.last + 1 - range.first, bytes), stored);
+    }
+
+    /// Notes all messages of one kind in a range but those at `holes`: how many, and bytes of their bodies.
+    pub(super) fn add_without(&mut self, range: SeqRange, holes: &BTreeSet<u64>, mut sums: (u64, u64), stored: Stored) {
+        let mut first = range.first;
+        for &hole in holes.range(range.first..=range.last) {
+            if first < hole {
+                self.add_counted(SeqRange { first, last: hole - 1 }, std::mem::take(&mut sums), stored);
+            }
+            first = hole + 1;
+        }
+        if first <= range.last {
+            self.add_counted(SeqRange { first, last: range.last }, sums, stored);
+        }
+    }
+
+    fn add_counted(&mut self, range: SeqRange, (count, bytes): (u64, u64), stored: Stored) {
         let gone = match stored {
             Stored::No => return,
             Stored::Persistent => &mut self.persistent,
             Stored::Transient => &mut self.transient,
         };
+        gone.count += count;
         gone.bytes += bytes;
         match gone.ranges.last_mut() {
             Some(last) if last.last + 1 == range.first => last.last = range.last,
@@ -137,6 +161,7 @@ impl Settling {
     /// Writes down what was noted. Returns the position of the last record.
     pub(crate) fn write(mut self, queue: &Queue) -> Lsn {
         let mut end = Lsn::default();
+        queue.persistent.remove(self.persistent.count, self.persistent.bytes);
         for (gone, transient) in [(&mut self.persistent, false), (&mut self.transient, true)] {
             gone.merge();
             let mut bytes = gone.bytes;

@@ -233,6 +233,60 @@ impl Ready {
         }
     }
 
+    /// Adds the first messages in memory of each level from position `from` on, at most so many, to `found`.
+    pub(super) fn browse(&self, from: u64, max: usize, found: &mut Vec<Entry>) {
+        match self {
+            Self::One(list) => list.browse(from, max, found),
+            Self::Levels(levels) => levels.lists.iter().for_each(|list| list.browse(from, max, found)),
+        }
+    }
+
+    /// Whether the message at `seq` is one of these, if there is any.
+    pub(super) fn holds(&self, seq: u64) -> bool {
+        match self {
+            Self::One(list) => list.holds(seq),
+            Self::Levels(levels) => levels.unsorted.holds(seq) || levels.lists.iter().any(|list| list.holds(seq)),
+        }
+    }
+
+    /// Takes out the messages at `seqs`, which is in order, as far as they are in memory.
+    pub(super) fn remove(&mut self, seqs: &[u64]) -> Vec<Entry> {
+        match self {
+            Self::One(list) => list.remove(seqs),
+            Self::Levels(levels) => levels.lists.iter_mut().flat_map(|list| list.remove(seqs)).collect(),
+        }
+    }
+
+    /// Takes out one message that is not in memory, wherever it is; false when it is none of these.
+    pub(super) fn remove_paged(&mut self, seq: u64, bytes: u64, stored: Stored) -> bool {
+        match self {
+            Self::One(list) => list.remove_paged(seq, bytes, stored),
+            Self::Levels(levels) => {
+                levels.unsorted.remove(seq, bytes, stored)
+                    || levels.lists.iter_mut().any(|list| list.remove_paged(seq, bytes, stored))
+            }
+        }
+    }
+
+    /// Puts a message that was taken out to its place again. Where messages are not sorted yet, it is served before its turn.
+    pub(super) fn put_in_place(&mut self, entry: Entry, loading: bool) {
+        match self {
+            Self::One(list) => list.put_in_place(entry, loading),
+            Self::Levels(levels) => {
+                let loading = loading || !levels.unsorted.is_empty();
+                levels.of(&entry.message).put_in_place(entry, loading);
+            }
+        }
+    }
+
+    /// How many are in memory.
+    pub(super) fn resident_len(&self) -> usize {
+        match self {
+            Self::One(list) => list.front_len() + list.recent_len(),
+            Self::Levels(levels) => levels.lists.iter().map(|list| list.front_len() + list.recent_len()).sum(),
+        }
+    }
+
     /// Drops everything; what the journal has to know of it goes into `settling`.
     pub(super) fn clear(&mut self, settling: &mut Settling) {
         match self {

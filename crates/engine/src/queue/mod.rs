@@ -1,18 +1,23 @@
 //! Queues: a pure core behind a short lock.
 
 pub mod arguments;
+mod browse;
 mod consumers;
 mod core;
 mod dead_letter;
 mod deaths;
 mod expiry;
+mod facts;
 mod journaling;
 mod levels;
 mod paged;
 mod paging;
+mod pause;
 mod ready;
+mod report;
 mod rules;
 mod single_active;
+mod take;
 mod waiting;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,16 +33,21 @@ use crate::journal::{Lsn, Waiter};
 use crate::names::{ConnectionId, ConsumerKey, Name, QueueId};
 use crate::publish::{Publication, copy_together};
 use crate::queue::arguments::{QueueArguments, QueueType};
+pub use crate::queue::browse::{Browse, Browsed, BrowsedMessage, MessageState};
 pub(crate) use crate::queue::consumers::Consumers;
 pub use crate::queue::consumers::NewConsumer;
 use crate::queue::core::QueueCore;
 pub use crate::queue::core::{ConsumeRefused, Settled};
 pub(crate) use crate::queue::dead_letter::Dying;
 pub(crate) use crate::queue::deaths::{DeadLetter, DeathReason};
+use crate::queue::facts::Persistent;
+pub use crate::queue::facts::QueueFacts;
 pub(crate) use crate::queue::journaling::{EnqueueScratch, Settling, append_bodies};
 pub(crate) use crate::queue::paging::Load;
 pub use crate::queue::ready::{Entry, Stored};
+pub use crate::queue::report::{QueueConsumer, QueueReport};
 use crate::queue::rules::ReturnKind;
+pub use crate::queue::take::InHand;
 use crate::restore::RestoredQueue;
 use crate::services::Services;
 use crate::stream::{Stream, StreamSpec};
@@ -83,6 +93,7 @@ pub struct Queue {
     /// What waits here, where this is the hidden queue of a delayed exchange: nothing gets to the core then.
     pub(crate) delay: Option<Arc<Delay>>,
     core: Mutex<QueueCore>,
+    persistent: Persistent,
     /// Set for a stream: then all is there, and nothing in the core.
     pub(crate) stream: Option<Arc<Stream>>,
 }
@@ -181,6 +192,7 @@ impl Queue {
             keeps_all: new.settings.queue_type != QueueType::Classic,
             delay: None,
             core: Mutex::new(QueueCore::new(&new.settings)),
+            persistent: Persistent::default(),
             stream,
             dead_letters: AtomicBool::new(new.settings.dead_letter_exchange.is_some()),
             counts_deliveries: AtomicBool::new(counts_deliveries(&new.settings)),
@@ -195,6 +207,7 @@ impl Queue {
         let mut queue = Self::with(new, stream);
         if queue.stream.is_none() {
             queue.core.get_mut().restore(found);
+            queue.persistent.add(found.messages, found.bytes);
         }
         queue
     }
@@ -214,7 +227,8 @@ impl Queue {
     /// How long deliveries may stay unacknowledged, where the consumer does not say it; none for ever.
     #[must_use]
     pub fn consumer_timeout_ms(&self) -> Option<u64> {
-        Some(self.consumer_timeout_ms.load(Ordering::Relaxed)).filter(|limit| *limit != u64::MAX)
+        let own_ms = Some(self.consumer_timeout_ms.load(Ordering::Relaxed)).filter(|limit| *limit != u64::MAX);
+        own_ms.or_else(|| self.services.consumer_timeout_ms())
     }
 
     /// Notes whether policies act on it from now on. Says whether anything can have changed by it.

@@ -1,6 +1,6 @@
 //! Ready messages that are not in memory: runs of positions, and what is in them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::journal::{Loaded, SeqRange};
 use crate::limits::{PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
@@ -13,6 +13,8 @@ pub(super) struct Paged {
     /// What comes between its messages may be others'.
     sparse: bool,
     runs: VecDeque<Run>,
+    /// Positions in runs without members whose messages were taken out of their middle: the journal may still have them.
+    holes: BTreeSet<u64>,
     count: usize,
     bytes: u64,
 }
@@ -35,6 +37,8 @@ struct Run {
 struct Kind {
     /// The position of the last of them, which may be taken out by now.
     last: Option<u64>,
+    /// How many they are.
+    count: u64,
     /// Bytes of their bodies.
     bytes: u64,
 }
@@ -82,11 +86,7 @@ impl Paged {
         match open {
             Some(run) => run.add(seq, bytes, stored),
             None => {
-                let kind = Kind::default();
-                let members = self.sparse.then(|| Box::new(Members::from(seq)));
-                let mut run = Run { first: seq, last: seq, count: 0, persistent: kind, transient: kind, members };
-                run.add(seq, bytes, stored);
-                self.runs.push_back(run);
+                self.runs.push_back(Run::of_one(seq, bytes, stored, self.sparse));
             }
         }
     }
@@ -95,7 +95,7 @@ impl Paged {
     pub(super) fn push_restored(&mut self, range: SeqRange, count: usize, bytes: u64) {
         self.count += count;
         self.bytes += bytes;
-        let persistent = Kind { last: Some(range.last), bytes };
+        let persistent = Kind { last: Some(range.last), count: count as u64, bytes };
         self.runs.push_back(Run {
             first: range.first,
             last: range.last,
@@ -109,6 +109,9 @@ impl Paged {
     /// Takes out a message that was read; false when it is not among these any more. What lies before it is gone.
     pub(super) fn take(&mut self, loaded: &Loaded) -> bool {
         self.skip_to(loaded.seq);
+        if !self.holes.is_empty() && self.holes.contains(&loaded.seq) {
+            return false;
+        }
         let Some(run) = self.runs.front_mut().filter(|run| run.first == loaded.seq) else { return false };
         let (count, bytes) = (run.count, run.bytes());
         run.take(loaded.message.body_len(), loaded.stored());
@@ -120,9 +123,16 @@ impl Paged {
 
     /// What lies before `seq` is gone.
     pub(super) fn skip_to(&mut self, seq: u64) {
+        if !self.holes.is_empty() {
+            self.holes = self.holes.split_off(&seq);
+        }
         while let Some(run) = self.runs.front_mut().filter(|run| run.first < seq) {
             let before = run.count;
             run.skip_to(seq);
+            if !self.holes.is_empty() && run.first <= run.last && run.members.is_none() {
+                let known = self.holes.range(run.first..=run.last).count();
+                run.count = run.count.min(usize::try_from(run.last - run.first + 1).unwrap_or(usize::MAX) - known);
+            }
             self.count -= before - run.count;
             self.drop_empty();
         }
@@ -137,24 +147,103 @@ impl Paged {
         }
     }
 
+    /// Whether the message at `seq` is one of these, if the journal has it.
+    pub(super) fn holds(&self, seq: u64) -> bool {
+        let place = self.runs.partition_point(|run| run.last < seq);
+        self.runs.get(place).is_some_and(|run| run.holds(seq)) && !self.holes.contains(&seq)
+    }
+
+    /// Takes out one message, wherever it is; false when it is none of these.
+    pub(super) fn remove(&mut self, seq: u64, bytes: u64, stored: Stored) -> bool {
+        if !self.holds(seq) {
+            return false;
+        }
+        let place = self.runs.partition_point(|run| run.last < seq);
+        let Some(run) = self.runs.get_mut(place) else { return false };
+        let before = run.bytes();
+        run.count -= 1;
+        run.kind(stored).take(bytes);
+        self.count -= 1;
+        self.bytes -= before - run.bytes();
+        match &mut run.members {
+            Some(members) => {
+                members.remove(seq);
+                run.first = members.first().unwrap_or(run.first);
+            }
+            None => {
+                self.holes.insert(seq);
+                while run.first < run.last && self.holes.remove(&run.first) {
+                    run.first += 1;
+                }
+            }
+        }
+        if run.count == 0 {
+            let (first, last, left) = (run.first, run.last, run.bytes());
+            self.bytes -= left;
+            self.runs.remove(place);
+            self.holes.retain(|hole| *hole < first || *hole > last);
+        }
+        true
+    }
+
+    /// Puts a message back that was taken out, to its place.
+    pub(super) fn insert(&mut self, seq: u64, bytes: u64, stored: Stored) {
+        self.count += 1;
+        self.bytes += bytes;
+        let place = self.runs.partition_point(|run| run.last < seq);
+        self.holes.remove(&seq);
+        match self.runs.get_mut(place).filter(|run| run.first <= seq) {
+            Some(run) => run.add_within(seq, bytes, stored),
+            None => self.runs.insert(place, Run::of_one(seq, bytes, stored, self.sparse)),
+        }
+    }
+
     /// Drops everything; what the journal has to know of it goes into `settling`.
     pub(super) fn clear(&mut self, settling: &mut Settling) {
-        for run in self.split_off().runs {
+        let Self { runs, holes, .. } = self.split_off();
+        for run in runs {
+            let kinds = [(run.persistent, Stored::Persistent), (run.transient, Stored::Transient)];
             if let Some(members) = &run.members {
-                members.add_to(settling, [(run.persistent, Stored::Persistent), (run.transient, Stored::Transient)]);
+                members.add_to(settling, kinds);
                 continue;
             }
-            let range = SeqRange { first: run.first, last: run.last };
-            for (kind, stored) in [(run.persistent, Stored::Persistent), (run.transient, Stored::Transient)] {
+            for (kind, stored) in kinds {
                 if kind.last.is_some_and(|last| last >= run.first) {
-                    settling.add_range(range, kind.bytes, stored);
+                    let range = SeqRange { first: run.first, last: run.last };
+                    settling.add_without(range, &holes, (kind.count, kind.bytes), stored);
                 }
             }
         }
     }
 }
 
+impl Kind {
+    fn take(&mut self, bytes: u64) {
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    fn add(&mut self, seq: u64, bytes: u64) {
+        self.last = self.last.max(Some(seq));
+        self.count += 1;
+        self.bytes += bytes;
+    }
+}
+
 impl Run {
+    fn of_one(seq: u64, bytes: u64, stored: Stored, sparse: bool) -> Self {
+        let kind = Kind::default();
+        let members = sparse.then(|| Box::new(Members::from(seq)));
+        let mut run = Self { first: seq, last: seq, count: 0, persistent: kind, transient: kind, members };
+        run.add(seq, bytes, stored);
+        run
+    }
+
+    /// Whether `seq` is between its ends, and not known to be no member.
+    fn holds(&self, seq: u64) -> bool {
+        self.first <= seq && seq <= self.last && self.members.as_ref().is_none_or(|members| members.holds(seq))
+    }
+
     fn bytes(&self) -> u64 {
         self.persistent.bytes + self.transient.bytes
     }
@@ -198,9 +287,16 @@ impl Run {
         if let Some(members) = &mut self.members {
             members.insert(seq, stored);
         }
-        let kind = self.kind(stored);
-        kind.last = Some(seq);
-        kind.bytes += bytes;
+        self.kind(stored).add(seq, bytes);
+    }
+
+    /// Adds a message between its ends.
+    fn add_within(&mut self, seq: u64, bytes: u64, stored: Stored) {
+        self.count += 1;
+        if let Some(members) = &mut self.members {
+            members.insert(seq, stored);
+        }
+        self.kind(stored).add(seq, bytes);
     }
 
     /// Takes its first message out.
@@ -208,8 +304,7 @@ impl Run {
         let left = self.count - 1;
         self.skip_to(self.first + 1);
         self.count = self.count.min(left);
-        let kind = self.kind(stored);
-        kind.bytes = kind.bytes.saturating_sub(bytes);
+        self.kind(stored).take(bytes);
     }
 }
 
@@ -240,6 +335,24 @@ impl Members {
         if let Some(word) = usize::try_from(at / WORD_BITS).ok().and_then(|word| words.get_mut(word)) {
             *word |= 1 << (at % WORD_BITS);
         }
+    }
+
+    fn remove(&mut self, seq: u64) {
+        let at = seq - self.base;
+        for words in [&mut self.persistent, &mut self.transient] {
+            if let Some(word) = usize::try_from(at / WORD_BITS).ok().and_then(|word| words.get_mut(word)) {
+                *word &= !(1 << (at % WORD_BITS));
+            }
+        }
+    }
+
+    fn holds(&self, seq: u64) -> bool {
+        let Some(at) = seq.checked_sub(self.base) else { return false };
+        let is_set = |words: &[u64; WORDS]| {
+            let word = usize::try_from(at / WORD_BITS).ok().and_then(|word| words.get(word));
+            word.is_some_and(|word| word & (1 << (at % WORD_BITS)) != 0)
+        };
+        is_set(&self.persistent) || is_set(&self.transient)
     }
 
     /// The first position that has a message.

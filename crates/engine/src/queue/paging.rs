@@ -63,6 +63,11 @@ impl Load {
 }
 
 impl Paging {
+    /// Whether a page is on its way, or not wholly taken.
+    pub(super) fn is_loading(&self) -> bool {
+        self.loading.is_some()
+    }
+
     /// Whether a new message is kept in memory. Once some are paged, the following are paged too; but when the last of them are
     /// on their way back, there is no reason to write and read those that come meanwhile, as long as they are few.
     #[inline]

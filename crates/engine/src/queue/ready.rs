@@ -283,6 +283,74 @@ impl ReadyList {
         }
     }
 
+    /// Adds the first messages in memory from position `from` on, at most so many, to `found`.
+    pub(super) fn browse(&self, from: u64, max: usize, found: &mut Vec<Entry>) {
+        found.extend(self.returned.range(from..).map(|(_, entry)| entry).take(max).cloned());
+        for list in [&self.fresh, &self.recent] {
+            let first = list.partition_point(|entry| entry.seq < from);
+            found.extend(list.range(first..).take(max).cloned());
+        }
+    }
+
+    /// Whether the message at `seq` is one of these, if there is any.
+    pub(super) fn holds(&self, seq: u64) -> bool {
+        self.returned.contains_key(&seq)
+            || [&self.fresh, &self.recent].into_iter().any(|list| place_of(list, seq).is_ok())
+            || self.paged.holds(seq)
+            || self.paged_last.holds(seq)
+    }
+
+    /// Takes out the messages at `seqs`, which is in order, as far as they are in memory.
+    pub(super) fn remove(&mut self, seqs: &[u64]) -> Vec<Entry> {
+        let mut removed: Vec<Entry> = seqs.iter().filter_map(|seq| self.returned.remove(seq)).collect();
+        remove_from(&mut self.fresh, seqs, &mut removed);
+        let before = removed.len();
+        remove_from(&mut self.recent, seqs, &mut removed);
+        self.recent_bytes -= removed.iter().skip(before).map(Entry::resident_bytes).sum::<u64>();
+        for entry in &removed {
+            self.count_out(entry);
+        }
+        self.give_back_room();
+        removed
+    }
+
+    /// Takes out one message that is not in memory, wherever it is; false when it is none of these.
+    pub(super) fn remove_paged(&mut self, seq: u64, bytes: u64, stored: Stored) -> bool {
+        let is_removed = self.paged.remove(seq, bytes, stored) || self.paged_last.remove(seq, bytes, stored);
+        self.join();
+        is_removed
+    }
+
+    /// Puts a message that was taken out to its place again. One that belongs among those that are not in memory is served before
+    /// its turn while a page is being read: nobody knows whether the page has it.
+    pub(super) fn put_in_place(&mut self, entry: Entry, loading: bool) {
+        let (seq, bytes, stored) = (entry.seq, entry.message.body_len(), entry.stored);
+        let can_be_paged = !loading && stored != Stored::No;
+        match self.paged.range() {
+            Some(paged) if seq > paged.last && !self.recent.is_empty() => {
+                let is_last = self.recent.back().is_some_and(|last| last.seq < seq) && self.has_paged_last();
+                match is_last {
+                    true if can_be_paged => self.paged_last.insert(seq, bytes, stored),
+                    true => self.put_back(entry),
+                    false => {
+                        self.count_in(&entry);
+                        self.recent_bytes += entry.resident_bytes();
+                        insert_in_order(&mut self.recent, entry);
+                    }
+                }
+            }
+            Some(paged) if seq > paged.first => match can_be_paged {
+                true => self.paged.insert(seq, bytes, stored),
+                false => self.put_back(entry),
+            },
+            _ if self.fresh.front().is_some_and(|first| first.seq > seq) => self.put_back(entry),
+            _ => {
+                self.count_in(&entry);
+                insert_in_order(&mut self.fresh, entry);
+            }
+        }
+    }
+
     /// Drops everything; what the journal has to know of it goes into `settling`.
     pub(super) fn clear(&mut self, settling: &mut Settling) {
         let ReadyList { returned, fresh, mut paged, recent, mut paged_last, .. } = std::mem::take(self);
@@ -302,6 +370,32 @@ impl ReadyList {
         self.body_bytes -= entry.message.body_len();
         self.resident_bytes -= entry.resident_bytes();
     }
+}
+
+/// Where the message at `seq` is in a list in order, or would be.
+fn place_of(list: &VecDeque<Entry>, seq: u64) -> Result<usize, usize> {
+    list.binary_search_by_key(&seq, |entry| entry.seq)
+}
+
+/// Takes the messages at `seqs` out of a list, one by one, or in one go where that is less work.
+fn remove_from(list: &mut VecDeque<Entry>, seqs: &[u64], removed: &mut Vec<Entry>) {
+    let places: Vec<usize> = seqs.iter().filter_map(|seq| place_of(list, *seq).ok()).collect();
+    let one_by_one: usize = places.iter().map(|place| (*place).min(list.len() - place)).sum();
+    if one_by_one <= list.len() {
+        let found = places.into_iter().enumerate();
+        removed.extend(found.filter_map(|(before, place)| list.remove(place - before)));
+        return;
+    }
+    let mut kept = VecDeque::with_capacity(list.len());
+    for entry in list.drain(..) {
+        if seqs.binary_search(&entry.seq).is_ok() { removed.push(entry) } else { kept.push_back(entry) }
+    }
+    *list = kept;
+}
+
+fn insert_in_order(list: &mut VecDeque<Entry>, entry: Entry) {
+    let place = list.partition_point(|other| other.seq < entry.seq);
+    list.insert(place, entry);
 }
 
 /// Entries that an emptied list keeps room for.

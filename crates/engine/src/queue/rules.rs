@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::counters::DeadLettering;
 use crate::message::NEVER_MS;
 use crate::names::Name;
 use crate::queue::arguments::{DeadLetterStrategy, DelayedRetry, Overflow, QueueArguments, QueueType, RetryType};
@@ -51,6 +52,15 @@ pub(crate) struct DeadLetterTarget {
 const QUORUM_DELIVERY_LIMIT: i64 = 20;
 
 impl Rules {
+    /// What becomes of messages that are given up.
+    pub(super) fn strategy(&self) -> DeadLettering {
+        match &self.dead_letters {
+            None => DeadLettering::Disabled,
+            Some(_) if self.at_least_once => DeadLettering::AtLeastOnce,
+            Some(_) => DeadLettering::AtMostOnce,
+        }
+    }
+
     pub(super) fn new(arguments: &QueueArguments) -> Self {
         let dead_letters = arguments.dead_letter_exchange.as_ref().map(|exchange| {
             let routing_key = arguments.dead_letter_routing_key.clone();

@@ -24,6 +24,16 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// All of them.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.delayed.values().flatten().chain(self.undelivered.iter().map(|(_, entry)| entry))
+    }
+
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.delayed.values().map(Vec::len).sum::<usize>() + self.undelivered.len()
+    }
+
     /// When something is due.
     pub(super) fn next_due_ms(&self) -> u64 {
         let ready_ms = self.delayed.first_key_value().map_or(NEVER_MS, |(due_ms, _)| *due_ms);

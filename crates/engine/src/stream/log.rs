@@ -90,6 +90,11 @@ impl StreamLog {
         (self.last_seq + 1).saturating_sub(self.segments.first())
     }
 
+    /// Bytes of the bodies of all messages.
+    pub(super) fn body_bytes(&self) -> u64 {
+        self.segments.body_bytes()
+    }
+
     /// Whether messages are kept in memory.
     pub(super) fn keeps(&self) -> bool {
         !self.pages || self.readers > 0
@@ -221,6 +226,19 @@ impl StreamLog {
             Some(first) => Next::Load(SeqRange { first: from, last: first - 1 }),
             None => Next::Load(SeqRange { first: from, last: self.visible }),
         }
+    }
+
+    /// The first messages from position `from` on, as far as they are in memory and nowhere else; up to which position they tell
+    /// all; and the last position that there is.
+    pub(super) fn browse(&self, from: u64, max: usize) -> (Vec<Loaded>, u64, u64) {
+        let from = from.max(self.segments.first());
+        let end = self.last_seq;
+        if self.pages || from > end {
+            return (Vec::new(), end, end);
+        }
+        let messages = self.recent.copy(from, end, max);
+        let last = messages.last().map_or(end, |loaded| loaded.seq);
+        (messages, last, end)
     }
 
     /// Nothing is left of it.

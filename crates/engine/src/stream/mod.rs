@@ -12,6 +12,7 @@
 //!
 //! Order of locks: a reader, then the stream's log, then the list of readers or the journal; a reader, then its outlet.
 
+mod browse;
 mod filter;
 mod log;
 mod offset;
@@ -20,20 +21,21 @@ mod refused;
 mod seek;
 mod segments;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use leveret_codec::table::{FieldTable, FieldValue};
 use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 
+use crate::counters::MessageCounts;
 use crate::effects::Effects;
 use crate::journal::{LoadRequest, Lsn, PageReader, Waiter};
 use crate::limits::{SCARCE_PAGE_BYTES_MAX, STREAM_PAGE_BYTES_MAX};
 use crate::names::{ConsumerKey, QueueId};
 use crate::publish::{Publication, copy_together};
 use crate::queue::arguments::{QueueArguments, QueueType};
-use crate::queue::{ConsumeRefused, Counts, NewConsumer, Queue, Settled, append_bodies};
+use crate::queue::{ConsumeRefused, Counts, NewConsumer, Queue, QueueConsumer, QueueReport, Settled, append_bodies};
 use crate::restore::RestoredQueue;
 use crate::services::Services;
 use crate::timers::Timed;
@@ -80,6 +82,17 @@ pub(crate) struct Stream {
     readers: RwLock<Readers>,
     /// When it is due.
     due_ms: Mutex<Option<u64>>,
+    /// Nothing is delivered.
+    paused: AtomicBool,
+    pub(crate) happened: Happened,
+}
+
+/// What happened in a stream, told a batch at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Happened {
+    publish: AtomicU64,
+    deliver: AtomicU64,
+    ack: AtomicU64,
 }
 
 #[derive(Default)]
@@ -117,6 +130,8 @@ impl Stream {
             log: Mutex::new(log),
             readers: RwLock::default(),
             due_ms: Mutex::new(None),
+            paused: AtomicBool::new(false),
+            happened: Happened::default(),
         });
         stream.be_due(due_ms);
         Some(stream)
@@ -142,6 +157,28 @@ impl Stream {
         Counts { ready, unacked: 0, consumers: self.readers.read().slots.len() }
     }
 
+    /// What there is to tell of it now. What its consumers have not settled is in it still.
+    pub(crate) fn report(&self) -> QueueReport {
+        let counts = self.counts();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (publish, deliver, ack) =
+            (read(&self.happened.publish), read(&self.happened.deliver), read(&self.happened.ack));
+        QueueReport {
+            counts,
+            ready_bytes: self.log.lock().body_bytes(),
+            is_paged: self.pages,
+            is_used: publish + deliver + ack > 0,
+            happened: MessageCounts { publish, deliver, ack, ..MessageCounts::default() },
+            is_awaited: counts.consumers > 0,
+            ..QueueReport::default()
+        }
+    }
+
+    /// Its consumers.
+    pub(crate) fn consumers(&self) -> Vec<QueueConsumer> {
+        self.readers.read().slots.iter().map(|(_, reader)| reader.report()).collect()
+    }
+
     /// Takes the messages of a publisher's batch that `picks` names. Returns the position with which they are durable.
     pub(crate) fn publish(&self, items: &mut [Publication<'_>], picks: &[u32], effects: &mut Effects) -> Lsn {
         let journal = &*self.services.journal;
@@ -156,6 +193,7 @@ impl Stream {
             return Lsn::default();
         }
         let end = log.take(items, picks, now_ms, journal, &mut effects.enqueue.bodies);
+        self.happened.publish.fetch_add(picks.len() as u64, Ordering::Relaxed);
         let awake = log.advance(journal.durable());
         let (register, due_ms) = (log.register(), log.due_ms());
         drop(log);
@@ -211,6 +249,8 @@ impl Stream {
     pub(crate) fn settle(&self, queue: &Arc<Queue>, settled: &[Settled], effects: &mut Effects) {
         for run in settled.chunk_by(|a, b| a.consumer == b.consumer) {
             let consumer = run.first().and_then(|settled| settled.consumer);
+            let acked = run.iter().filter(|settled| settled.acked).map(Settled::count).sum();
+            self.happened.ack.fetch_add(acked, Ordering::Relaxed);
             if let Some(reader) = consumer.and_then(|key| self.reader(key)) {
                 reader.give(run.iter().map(Settled::count).sum());
                 self.pump(queue, &reader, effects);
@@ -242,7 +282,7 @@ impl Stream {
 
     /// Lets a consumer do what it can.
     fn pump(&self, queue: &Arc<Queue>, reader: &Arc<Reader>, effects: &mut Effects) {
-        loop {
+        while !self.is_paused() {
             let step = reader.step(self, queue, effects);
             self.wait_for(step.register);
             if let Some((range, messages_max)) = step.load {

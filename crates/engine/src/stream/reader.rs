@@ -1,6 +1,7 @@
 //! A consumer of a stream: it has a place of its own in it, and takes nothing from others.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use crate::limits::{MESSAGES_A_HOLD_MAX, PAGE_MESSAGES_MAX};
 use crate::message::Message;
 use crate::names::{ConsumerKey, Name};
 use crate::outlet::{Delivering, DeliveryBatch, Messages, Outlet, ParkReason, Parked};
-use crate::queue::{Consumers, NewConsumer, Queue};
+use crate::queue::{Consumers, NewConsumer, Queue, QueueConsumer};
 use crate::stream::Stream;
 use crate::stream::filter::StreamFilter;
 use crate::stream::log::{Next, Start};
@@ -21,6 +22,8 @@ use crate::stream::seek::Seek;
 pub(super) struct Reader {
     pub(super) key: ConsumerKey,
     tag: Name,
+    prefetch: u16,
+    priority: i32,
     outlet: Arc<dyn Outlet>,
     filter: Option<StreamFilter>,
     state: Mutex<ReaderState>,
@@ -82,7 +85,22 @@ impl Reader {
             parked: false,
             batch: Vec::new(),
         };
-        Self { key, tag: new.tag, outlet: new.outlet, filter, state: Mutex::new(state) }
+        let (prefetch, priority) = (new.prefetch, new.priority);
+        Self { key, tag: new.tag, prefetch, priority, outlet: new.outlet, filter, state: Mutex::new(state) }
+    }
+
+    /// What there is to tell of it.
+    pub(super) fn report(&self) -> QueueConsumer {
+        QueueConsumer {
+            key: self.key,
+            tag: Name::clone(&self.tag),
+            place: self.outlet.place(),
+            no_ack: false,
+            prefetch: self.prefetch,
+            priority: self.priority,
+            exclusive: false,
+            active: true,
+        }
     }
 
     /// Lets it begin, or go on after it waited for its outlet.
@@ -188,6 +206,9 @@ impl Reader {
             effects.parked.push((Arc::clone(&self.outlet), parked));
         }
         if !batch.is_empty() {
+            if let Some(stream) = &queue.stream {
+                stream.happened.deliver.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            }
             let to = Delivering { key: self.key, tag: &self.tag, no_ack: false };
             let messages = Messages::Stream { to, messages: &batch };
             let wake = self.outlet.deliver(DeliveryBatch { queue, consumers: &Consumers::default(), messages });

@@ -95,6 +95,11 @@ impl Segments {
         self.finished.front().unwrap_or(&self.open).first
     }
 
+    /// Bytes of the bodies of all messages.
+    pub(super) fn body_bytes(&self) -> u64 {
+        self.finished.iter().map(|segment| segment.body_bytes).sum::<u64>() + self.open.body_bytes
+    }
+
     /// Adds a message to the segment that grows.
     pub(super) fn add(&mut self, body_bytes: u64, size_bytes: u64) {
         self.open.body_bytes += body_bytes;

@@ -21,14 +21,14 @@ use crate::vhost::Vhost;
 /// One binding. Its identity is all of this, the arguments in order of their keys.
 #[derive(Debug)]
 pub(super) struct Binding {
-    source: Name,
-    destination: BindingEnd,
-    routing_key: Box<[u8]>,
-    arguments: FieldTable,
+    pub(super) source: Name,
+    pub(super) destination: BindingEnd,
+    pub(super) routing_key: Box<[u8]>,
+    pub(super) arguments: FieldTable,
     /// The arguments in order of their keys, encoded: what makes two bindings the same.
     identity: Box<[u8]>,
     /// Both ends are durable.
-    durable: bool,
+    pub(super) durable: bool,
 }
 
 /// The destination of a binding by name.
@@ -180,11 +180,15 @@ impl Bindings {
         self.by_source.get(&binding.source).is_some_and(|bindings| bindings.contains(binding))
     }
 
-    fn all_from(&self, source: &str) -> Vec<Arc<Binding>> {
+    pub(super) fn all(&self) -> Vec<Arc<Binding>> {
+        self.by_source.values().flatten().cloned().collect()
+    }
+
+    pub(super) fn all_from(&self, source: &str) -> Vec<Arc<Binding>> {
         self.by_source.get(source).into_iter().flatten().cloned().collect()
     }
 
-    fn all_to(&self, destination: &BindingEnd) -> Vec<Arc<Binding>> {
+    pub(super) fn all_to(&self, destination: &BindingEnd) -> Vec<Arc<Binding>> {
         self.by_destination.get(destination).into_iter().flatten().cloned().collect()
     }
 }

@@ -57,6 +57,7 @@ impl Vhost {
             self.check_same_exchange(&existing, declare)?;
             return Ok(topology.lsn_if(existing.durable));
         }
+        self.check_there()?;
         if name.starts_with("amq.") {
             return Err(Error::ReservedName { kind: "exchange", name: name.to_owned() });
         }

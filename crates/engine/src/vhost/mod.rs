@@ -2,15 +2,19 @@
 
 mod bindings;
 mod delayed;
+mod deletion;
 mod exchanges;
 mod history;
+mod listing;
+mod metadata;
 mod policies;
 mod publish;
 mod queues;
+mod relocate;
 mod restore;
 mod routing;
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use leveret_codec::table::FieldTable;
@@ -23,16 +27,19 @@ use crate::journal::{Lsn, Record};
 use crate::names::{ConnectionId, Name, QueueId};
 use crate::policy::Policies;
 use crate::queue::Queue;
-use crate::queue::arguments::QueueType;
 use crate::registry::Registry;
 use crate::services::Services;
 use crate::trace;
 pub use crate::vhost::bindings::BindingKey;
 use crate::vhost::bindings::Bindings;
 pub use crate::vhost::exchanges::ExchangeDeclare;
+pub use crate::vhost::listing::{BindingFacts, BindingsOf};
+use crate::vhost::metadata::VhostFacts;
+pub use crate::vhost::metadata::{VhostLimits, VhostMetadata};
 pub(crate) use crate::vhost::policies::REPLY_QUEUE_PREFIX;
 pub use crate::vhost::publish::Published;
 pub use crate::vhost::queues::{QueueDeclare, QueueDeleted};
+pub use crate::vhost::relocate::{MoveTo, Relocated};
 pub use crate::vhost::routing::Routed;
 
 /// A namespace of exchanges and queues.
@@ -51,8 +58,12 @@ pub struct Vhost {
     queue_ids: Arc<AtomicU64>,
     /// What acts on queues and exchanges beside their arguments.
     policies: RwLock<Policies>,
-    /// What queues are that do not say it.
-    default_queue_type: Mutex<QueueType>,
+    /// What is known of it, and how much it may have.
+    facts: RwLock<VhostFacts>,
+    /// It was deleted: nothing new comes into being in it. Set under the topology's lock.
+    deleted: AtomicBool,
+    /// Connections that are open.
+    pub(crate) connections: AtomicUsize,
     /// What is published and delivered is copied to the exchange of traces.
     pub(crate) traced: AtomicBool,
 }
@@ -83,7 +94,9 @@ impl Vhost {
             exchange_generation: Arc::default(),
             queue_ids,
             policies: RwLock::default(),
-            default_queue_type: Mutex::default(),
+            facts: RwLock::default(),
+            deleted: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
             traced: AtomicBool::new(false),
         });
         for (name, kind, internal) in [
@@ -111,15 +124,15 @@ impl Vhost {
         self.services.notices.tell_events_in(Weak::clone(&self.me));
     }
 
-    /// What queues are from now on that do not say it, as far as they can be.
-    pub fn set_default_queue_type(&self, queue_type: QueueType) {
-        *self.default_queue_type.lock() = queue_type;
+    /// Whether it was deleted; what is in it then is gone or goes.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
     }
 
-    /// What queues are that do not say it.
-    #[must_use]
-    pub fn default_queue_type(&self) -> QueueType {
-        *self.default_queue_type.lock()
+    /// Refuses what would come into being in a vhost that is deleted. Called with the topology's lock held.
+    fn check_there(&self) -> Result<(), Error> {
+        if self.is_deleted() { Err(Error::VhostDeleted { vhost: Name::clone(&self.name) }) } else { Ok(()) }
     }
 
     /// The queue `name`.
@@ -168,7 +181,7 @@ impl Vhost {
     }
 
     fn next_queue_id(&self) -> QueueId {
-        QueueId(self.queue_ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1)
+        QueueId(self.queue_ids.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 

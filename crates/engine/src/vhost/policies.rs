@@ -15,24 +15,42 @@ pub(crate) const REPLY_QUEUE_PREFIX: &str = "amq.rabbitmq.reply-to.";
 impl Vhost {
     /// Adds a policy, in place of one of the same kind and name. The caller carries out `effects`: queues may be over new
     /// limits.
-    pub fn set_policy(&self, kind: PolicyKind, policy: Policy, effects: &mut Effects) {
+    pub(crate) fn set_policy(&self, kind: PolicyKind, policy: Policy, user: &str, effects: &mut Effects) {
         let topology = self.topology.lock();
-        self.tell_policy_set(kind, &policy);
+        self.tell_policy_set(kind, &policy, user);
         self.policies.write().set(kind, policy);
         self.apply_policies(effects);
         drop(topology);
     }
 
     /// Removes a policy. Says whether there was one of this name.
-    pub fn clear_policy(&self, kind: PolicyKind, name: &str, effects: &mut Effects) -> bool {
+    pub(crate) fn clear_policy(&self, kind: PolicyKind, name: &str, user: &str, effects: &mut Effects) -> bool {
         let topology = self.topology.lock();
         let is_removed = self.policies.write().remove(kind, name);
         if is_removed {
-            self.tell_policy_cleared(kind, name);
+            self.tell_policy_cleared(kind, name, user);
             self.apply_policies(effects);
         }
         drop(topology);
         is_removed
+    }
+
+    /// Puts a policy back that a restart found. It acts once [`Vhost::restored_policies_act`] says so.
+    pub(crate) fn restore_policy(&self, kind: PolicyKind, policy: Policy) {
+        self.policies.write().set(kind, policy);
+    }
+
+    /// All is put back: policies act on it from now on. The caller carries out `effects`.
+    pub(crate) fn restored_policies_act(&self, effects: &mut Effects) {
+        let topology = self.topology.lock();
+        self.apply_policies(effects);
+        drop(topology);
+    }
+
+    /// Whether there are any policies.
+    pub(crate) fn has_policies(&self) -> bool {
+        let policies = self.policies.read();
+        [PolicyKind::User, PolicyKind::Operator].into_iter().any(|kind| !policies.all(kind).is_empty())
     }
 
     /// All policies of a kind, in order of their names.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use leveret_codec::table::{FieldTable, FieldValue};
 
+use crate::counters::count_one;
 use crate::effects::Effects;
 use crate::error::Error;
 use crate::events::INTERNAL_USER;
@@ -18,7 +19,7 @@ use crate::queue::{Counts, NewQueue, Queue};
 use crate::user::User;
 use crate::vhost::bindings::Bindings;
 use crate::vhost::exchanges::bool_text;
-use crate::vhost::{Vhost, without_line_breaks};
+use crate::vhost::{REPLY_QUEUE_PREFIX, Vhost, without_line_breaks};
 
 /// What a queue.declare asks for.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +82,7 @@ impl Vhost {
             false => without_line_breaks(declare.name).into_owned(),
         };
         user.check(self, Verb::Configure, Resource::Queue(&name))?;
+        count_one(&self.services.churn.queues_declared);
         let mut topology = self.topology.lock();
         if let Some(existing) = self.queues.get(&*name) {
             self.check_same_queue(&existing, declare, connection)?;
@@ -91,9 +93,11 @@ impl Vhost {
             let lsn = topology.lsn_if(existing.durable);
             return Ok((existing, counts, lsn));
         }
+        self.check_there()?;
         if name.starts_with("amq.") && !server_named {
             return Err(Error::ReservedName { kind: "queue", name });
         }
+        self.check_queue_limit(&name)?;
         let settings = self.check_new_queue(&name, declare, user, server_named)?;
         let queue = Arc::new(Queue::new(NewQueue {
             id: self.next_queue_id(),
@@ -109,9 +113,24 @@ impl Vhost {
         }));
         self.apply_policies_to_new_queue(&queue);
         let lsn = self.add_queue(&mut topology, &queue);
+        count_one(&self.services.churn.queues_created);
         self.tell_created(&queue, &user.name);
         drop(topology);
         Ok((queue, Counts::default(), lsn))
+    }
+
+    /// Refuses a new queue where there are as many as there may be. Called with the topology's lock held.
+    fn check_queue_limit(&self, name: &str) -> Result<(), Error> {
+        let Some(limit) = self.limits().queues_max.filter(|limit| self.queues.len() as u64 >= *limit) else {
+            return Ok(());
+        };
+        // Addresses for direct replies are none to clients.
+        let is_counted = |queue: &Arc<Queue>| !queue.name.starts_with(REPLY_QUEUE_PREFIX);
+        let there = self.queues.all().iter().filter(|queue| is_counted(queue)).count();
+        if (there as u64) < limit {
+            return Ok(());
+        }
+        Err(Error::TooManyQueues { queue: name.to_owned(), vhost: Name::clone(&self.name), limit })
     }
 
     /// The arguments with the vhost's type of queue, where they say none and the queue can be of it.
@@ -163,7 +182,8 @@ impl Vhost {
         };
         same("durable", existing.durable, declare.durable && !declare.exclusive)?;
         same("auto_delete", existing.auto_delete, declare.auto_delete)?;
-        check_equivalent_queue(&existing.name, &self.name, &existing.arguments, declare.arguments)?;
+        let any_type = self.services.has_relaxed_queue_types();
+        check_equivalent_queue(&existing.name, &self.name, &existing.arguments, declare.arguments, any_type)?;
         Ok(())
     }
 
@@ -245,6 +265,11 @@ impl Vhost {
         let _ = self.remove_queue(queue, INTERNAL_USER, effects, |_| Ok(()));
     }
 
+    /// Deletes a queue with its vhost.
+    pub(super) fn delete_with_vhost(&self, queue: &Arc<Queue>, user: &str, effects: &mut Effects) {
+        let _ = self.remove_queue(queue, user, effects, |_| Ok(()));
+    }
+
     /// Deletes an auto-delete queue, unless a consumer has come meanwhile.
     pub(crate) fn auto_delete(&self, queue: &Arc<Queue>, effects: &mut Effects) {
         let in_use =
@@ -269,6 +294,10 @@ impl Vhost {
         self.queues.remove(&queue.name);
         self.default_exchange_changed();
         let unbound = self.unbind_all_to_queue(&mut topology, queue);
+        if !queue.name.starts_with(REPLY_QUEUE_PREFIX) {
+            count_one(&self.services.churn.queues_deleted);
+        }
+        self.services.gone.add(queue);
         self.tell_deleted(queue, user);
         let deleted = match closed.journaled {
             true => self.write(&mut topology, &Record::QueueDeleted { id: queue.id }),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use leveret_engine::journal::{BindingRecord, Record};
 use leveret_engine::message::Message;
-use leveret_engine::restore::{Restored, RestoredBinding, RestoredExchange, RestoredQueue};
+use leveret_engine::restore::{Restored, RestoredBinding, RestoredExchange, RestoredQueue, RestoredSetting};
 
 use super::TestJournal;
 
@@ -15,6 +15,7 @@ pub(super) struct Topology {
     queues: BTreeMap<u64, RestoredQueue>,
     bindings: Vec<RestoredBinding>,
     last_queue_id: u64,
+    settings: BTreeMap<(u8, String, String), Vec<u8>>,
 }
 
 fn restored_binding(vhost: &str, binding: &BindingRecord<'_>) -> RestoredBinding {
@@ -66,8 +67,24 @@ impl Topology {
                 let gone = restored_binding(vhost, binding);
                 self.bindings.retain(|bound| *bound != gone);
             }
+            Record::Setting { key, value } => {
+                self.settings.insert((key.kind.number(), key.scope.into(), key.name.into()), value.into());
+            }
+            Record::SettingCleared { key } => {
+                self.settings.remove(&(key.kind.number(), key.scope.into(), key.name.into()));
+            }
             _ => {}
         }
+    }
+
+    fn settings(&self) -> Vec<RestoredSetting> {
+        let restored = |((kind, scope, name), value): (&(u8, String, String), &Vec<u8>)| RestoredSetting {
+            kind: *kind,
+            scope: scope.clone(),
+            name: name.clone(),
+            value: value.clone(),
+        };
+        self.settings.iter().map(restored).collect()
     }
 }
 
@@ -96,6 +113,7 @@ impl TestJournal {
             exchanges: state.topology.exchanges.values().cloned().collect(),
             bindings: state.topology.bindings.clone(),
             last_queue_id: state.topology.last_queue_id,
+            settings: state.topology.settings(),
         }
     }
 }

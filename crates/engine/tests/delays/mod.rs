@@ -52,7 +52,7 @@ impl Fixture {
         let journal = TestJournal::new(can_page);
         let clock = Arc::new(ManualClock::at(START_MS));
         journal.set_clock(&clock);
-        let broker = Broker::with_services(services(&journal, &clock));
+        let broker = Broker::with_guest(services(&journal, &clock));
         let (vhost, user) = (broker.vhost(DEFAULT_VHOST).unwrap(), broker.user("guest").unwrap());
         let key = "k".to_owned();
         let mut fixture = Self { journal, clock, broker, vhost, user, key, effects: Effects::default() };

@@ -27,13 +27,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::*;
-use crate::server::join;
+use crate::accept::join;
 use crate::writer;
 
 const FRAME_MAX: usize = 131_072;
 
 /// Bytes that the reader's task, the writer's, the machine and what they share may take.
-const SIZES_MAX: [usize; 4] = [384, 576, 928, 128];
+const SIZES_MAX: [usize; 4] = [384, 576, 832, 136];
 
 #[derive(Default)]
 struct SlowJournal {

@@ -240,6 +240,10 @@ impl Host {
         Self { journal, broker, config: Arc::new(SessionConfig::new("rabbit@test", || [7; 16])) }
     }
 
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
     /// A client with two open channels that can be blocked.
     pub fn client(&self, id: u64) -> Client {
         self.client_with(id, &["connection.blocked"])

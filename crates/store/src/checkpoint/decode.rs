@@ -8,19 +8,20 @@ use crate::journal::Tail;
 use crate::record::varint::{Reader, follow};
 use crate::record::{DecodeError, stream_segment};
 use crate::state::{
-    Binding, Declaration, Destination, Exchange, JournalList, QueueState, Segment, State, Topology, Totals,
+    Binding, Declaration, Destination, Exchange, JournalList, Key, QueueState, Segment, Settings, State, Topology,
+    Totals,
 };
 
 /// What the contents say, or how many bytes were left when they stopped making sense.
-pub(super) fn contents(bytes: &[u8]) -> Result<Checkpoint, (usize, DecodeError)> {
+pub(super) fn contents(bytes: &[u8], with_settings: bool) -> Result<Checkpoint, (usize, DecodeError)> {
     let mut reader = Reader(bytes);
-    let checkpoint = checkpoint(&mut reader).map_err(|error| (reader.0.len(), error))?;
+    let checkpoint = checkpoint(&mut reader, with_settings).map_err(|error| (reader.0.len(), error))?;
     let left = reader.0.len();
     reader.finish().map_err(|error| (left, error))?;
     Ok(checkpoint)
 }
 
-fn checkpoint(reader: &mut Reader<'_>) -> Result<Checkpoint, DecodeError> {
+fn checkpoint(reader: &mut Reader<'_>, with_settings: bool) -> Result<Checkpoint, DecodeError> {
     let [clean, _] = flags(reader)?;
     let tail = Tail { position: reader.varint()?, chain: number32(reader)?, epoch: number32(reader)? };
     let journal_file_bytes = reader.varint()?;
@@ -35,7 +36,18 @@ fn checkpoint(reader: &mut Reader<'_>) -> Result<Checkpoint, DecodeError> {
         id = follow(id, reader.varint()?);
         state.queues.insert(QueueId(id), Box::new(queue(reader)?));
     }
+    if with_settings {
+        read_settings(reader, &mut state.settings)?;
+    }
     Ok(Checkpoint { tail, clean, journal_file_bytes, state })
+}
+
+fn read_settings(reader: &mut Reader<'_>, settings: &mut Settings) -> Result<(), DecodeError> {
+    for _ in 0..reader.varint()? {
+        let key = Key { kind: reader.octet()?, scope: reader.name()?.into(), name: reader.name()?.into() };
+        settings.set(key, reader.text()?);
+    }
+    Ok(())
 }
 
 fn read_topology(reader: &mut Reader<'_>, topology: &mut Topology) -> Result<(), DecodeError> {

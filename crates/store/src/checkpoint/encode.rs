@@ -6,7 +6,7 @@ use roaring::RoaringTreemap;
 
 use crate::journal::Tail;
 use crate::record::varint::{put, way};
-use crate::state::{Binding, QueueState, Segment, State};
+use crate::state::{Binding, QueueState, Segment, Settings, State};
 
 pub(super) fn contents(state: &State, tail: Tail, clean: bool, journal_file_bytes: u64, out: &mut Vec<u8>) {
     out.push(u8::from(clean));
@@ -44,6 +44,17 @@ pub(super) fn contents(state: &State, tail: Tail, clean: bool, journal_file_byte
         put(out, way(previous, id));
         previous = id;
         encode_queue(queue, out);
+    }
+    encode_settings(&state.settings, out);
+}
+
+fn encode_settings(settings: &Settings, out: &mut Vec<u8>) {
+    put(out, settings.all().len() as u64);
+    for (key, value) in settings.all() {
+        out.push(key.kind);
+        for field in [key.scope.as_bytes(), key.name.as_bytes(), value] {
+            text(field, out);
+        }
     }
 }
 

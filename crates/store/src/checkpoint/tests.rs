@@ -1,10 +1,11 @@
 use leveret_codec::table::FieldTable;
-use leveret_engine::journal::{BindingRecord, Record};
+use leveret_engine::journal::{BindingRecord, Record, SettingKey, SettingKind};
 use leveret_engine::names::QueueId;
 use proptest::prelude::*;
 
 use super::*;
 use crate::record;
+use crate::state::Settings;
 use crate::state::tests::{Model, steps};
 
 const TAIL: Tail = Tail { position: 123_456_512, chain: 77, epoch: 9 };
@@ -38,6 +39,12 @@ fn topology() -> State {
         record::encode(&record, &mut bytes);
         state.apply(0, &record::decode(&bytes).unwrap().0);
     }
+    for (name, value) in [("a", &b"{\"tags\":[]}"[..]), ("b", b""), ("a", b"[]")] {
+        let key = SettingKey { kind: SettingKind::User, scope: "", name };
+        let mut bytes = Vec::new();
+        record::encode(&Record::Setting { key, value }, &mut bytes);
+        state.apply(0, &record::decode(&bytes).unwrap().0);
+    }
     state.body_blobs.extend([(5, 1), (900, 2)]);
     state
 }
@@ -52,7 +59,23 @@ fn topology_comes_back() {
     let restored = again.state.restored();
     assert_eq!(restored, state.restored());
     assert_eq!((restored.exchanges.len(), restored.queues.len(), restored.bindings.len()), (1, 1, 2));
+    let settings: Vec<_> = restored.settings.iter().map(|setting| (&*setting.name, &*setting.value)).collect();
+    assert_eq!(settings, [("a", &b"[]"[..]), ("b", b"")]);
     assert!(restored.queues[0].arguments.get(b"x-max-length").is_some());
+}
+
+/// Version 1 ended with the queues.
+#[test]
+fn a_checkpoint_without_settings_is_read() {
+    let mut state = topology();
+    state.settings = Settings::default();
+    let mut bytes = encode(&state, TAIL, true, 4096);
+    assert_eq!(bytes.pop(), Some(0), "no settings");
+    bytes[8] = 1;
+    seal(&mut bytes);
+    let again = decode(&bytes).unwrap();
+    assert_eq!(again.state.topology, state.topology);
+    assert_eq!(again.state.restored(), state.restored());
 }
 
 #[test]

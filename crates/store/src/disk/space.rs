@@ -2,7 +2,7 @@
 
 use ::std::io;
 use ::std::sync::Arc;
-use ::std::sync::atomic::{AtomicBool, Ordering};
+use ::std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::Disk;
 
@@ -10,7 +10,7 @@ use super::Disk;
 #[derive(Debug)]
 pub struct Space {
     disk: Arc<dyn Disk>,
-    free_min_bytes: u64,
+    free_min_bytes: AtomicU64,
     low: AtomicBool,
 }
 
@@ -18,7 +18,12 @@ impl Space {
     /// Watches over `disk`, of which `free_min_bytes` shall stay free.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, free_min_bytes: u64) -> Self {
-        Self { disk, free_min_bytes, low: AtomicBool::new(false) }
+        Self { disk, free_min_bytes: AtomicU64::new(free_min_bytes), low: AtomicBool::new(false) }
+    }
+
+    /// From now on so much shall stay free.
+    pub fn set_free_min(&self, bytes: u64) {
+        self.free_min_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Asks for room before `wanted_bytes` are allocated.
@@ -56,6 +61,6 @@ impl Space {
     }
 
     fn has(&self, wanted_bytes: u64) -> io::Result<bool> {
-        Ok(self.disk.free_bytes()? >= self.free_min_bytes.saturating_add(wanted_bytes))
+        Ok(self.disk.free_bytes()? >= self.free_min_bytes.load(Ordering::Relaxed).saturating_add(wanted_bytes))
     }
 }

@@ -5,7 +5,7 @@ use leveret_engine::journal::{BodyAt, SeqRange, StreamSegment};
 use leveret_engine::names::QueueId;
 
 use super::varint::{Reader, follow};
-use super::{DecodeError, Logged, LoggedBinding, Payload, kind, payload_crc};
+use super::{DecodeError, Logged, LoggedBinding, LoggedKey, Payload, kind, payload_crc};
 
 /// The record at the beginning of `bytes`, and how many of them it takes.
 ///
@@ -84,6 +84,8 @@ fn decode_contents(contents: &[u8]) -> Result<Logged<'_>, DecodeError> {
         kind::STREAM_SEGMENT => {
             Logged::StreamSegment { queue: QueueId(reader.varint()?), segment: stream_segment(reader)? }
         }
+        kind::SETTING => Logged::Setting { key: setting_key(reader)?, value: reader.text()? },
+        kind::SETTING_CLEARED => Logged::SettingCleared { key: setting_key(reader)? },
         unknown => return Err(DecodeError::Kind(unknown)),
     };
     reader.finish()?;
@@ -142,6 +144,10 @@ impl<'a> StoredFrame<'a> {
     pub(crate) fn checked(self, file: u32) -> Result<Self, DecodeError> {
         if self.file == file && payload_crc(self.payload) == self.crc { Ok(self) } else { Err(DecodeError::Checksum) }
     }
+}
+
+fn setting_key<'a>(reader: &mut Reader<'a>) -> Result<LoggedKey<'a>, DecodeError> {
+    Ok(LoggedKey { kind: reader.octet()?, scope: reader.name()?, name: reader.name()? })
 }
 
 fn binding<'a>(reader: &mut Reader<'a>) -> Result<LoggedBinding<'a>, DecodeError> {

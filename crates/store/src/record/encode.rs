@@ -1,7 +1,7 @@
 //! From records to bytes.
 
 use leveret_codec::table::FieldTable;
-use leveret_engine::journal::{BindingRecord, BodyAt, Record, StreamSegment};
+use leveret_engine::journal::{BindingRecord, BodyAt, Record, SettingKey, StreamSegment};
 use leveret_engine::message::Parts;
 use leveret_engine::names::QueueId;
 
@@ -187,7 +187,17 @@ fn encode_contents(record: &Record<'_>, out: &mut Vec<u8>) {
         }
         Record::Bound { vhost, binding } => put_binding(out, kind::BOUND, vhost, &binding),
         Record::Unbound { vhost, binding } => put_binding(out, kind::UNBOUND, vhost, &binding),
+        Record::Setting { key, value } => {
+            put_key(out, kind::SETTING, &key);
+            put_texts(out, &[value]);
+        }
+        Record::SettingCleared { key } => put_key(out, kind::SETTING_CLEARED, &key),
     }
+}
+
+fn put_key(out: &mut Vec<u8>, kind: u8, key: &SettingKey<'_>) {
+    out.extend_from_slice(&[kind, key.kind.number()]);
+    put_texts(out, &[key.scope.as_bytes(), key.name.as_bytes()]);
 }
 
 fn put_numbers(out: &mut Vec<u8>, kind: u8, numbers: &[u64]) {

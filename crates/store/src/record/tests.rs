@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use leveret_codec::table::{FieldTable, FieldValue};
-use leveret_engine::journal::{BindingRecord, Blob, BodyAt, Record, SeqRange, StoredBlob, StreamSegment};
+use leveret_engine::journal::{
+    BindingRecord, Blob, BodyAt, Record, SeqRange, SettingKey, SettingKind, StoredBlob, StreamSegment,
+};
 use leveret_engine::message::{Marks, Parts};
 use leveret_engine::names::QueueId;
 use proptest::collection::vec;
@@ -49,6 +51,16 @@ fn arguments() -> FieldTable {
     table.push(*b"x-max-length", FieldValue::I64(7));
     table.push(*b"x-bytes", FieldValue::LongStr((*b"\xff\x00").into()));
     table
+}
+
+#[test]
+fn settings_round_trip() {
+    let key = SettingKey { kind: SettingKind::Policy, scope: "/", name: "märz" };
+    let logged = LoggedKey { kind: 7, scope: "/", name: "märz" };
+    let bytes = encoded(&Record::Setting { key, value: b"{}" });
+    assert_eq!(decoded(&bytes), Logged::Setting { key: logged, value: b"{}" });
+    let bytes = encoded(&Record::SettingCleared { key });
+    assert_eq!(decoded(&bytes), Logged::SettingCleared { key: logged });
 }
 
 #[test]

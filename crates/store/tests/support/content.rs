@@ -43,6 +43,8 @@ pub struct Content {
     pub queues: BTreeMap<u64, Arc<Queue>>,
     pub exchanges: Arc<BTreeMap<String, (String, bool, bool)>>,
     pub bindings: Arc<BTreeSet<Binding>>,
+    /// By kind, scope and name.
+    pub settings: Arc<BTreeMap<(u8, String, String), Vec<u8>>>,
 }
 
 impl Content {
@@ -101,6 +103,9 @@ impl Content {
         }
         if self.bindings != found.bindings {
             return format!("bindings {:?}, wanted {:?}", found.bindings, self.bindings);
+        }
+        if self.settings != found.settings {
+            return format!("settings {:?}, wanted {:?}", found.settings, self.settings);
         }
         for (id, wanted) in &self.queues {
             let Some(found) = found.queues.get(id) else { return format!("queue {id} is not there") };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use leveret_engine::journal::{BindingRecord, Blob, BodyAt, Journal as _, Record, SeqRange};
+use leveret_engine::journal::{BindingRecord, Blob, BodyAt, Journal as _, Record, SeqRange, SettingKey, SettingKind};
 use leveret_engine::message::Parts;
 use leveret_engine::names::QueueId;
 use leveret_store::options::Options;
@@ -145,7 +145,8 @@ impl Driver {
             62..66 => self.deliver(),
             66..69 => self.give_back(),
             69 => self.finish_stream_segment(),
-            70..73 => self.held.truncate(1),
+            70 => self.set(),
+            71..73 => self.held.truncate(1),
             73..76 => self.check_now()?,
             76..93 => drop(self.commit()?),
             93..98 => drop(self.keep()?),
@@ -250,6 +251,23 @@ impl Driver {
                 Arc::make_mut(&mut content.bindings).insert(binding.clone());
             });
         }
+    }
+
+    /// Administration sets something, sets it anew, or clears it.
+    fn set(&mut self) {
+        let kind = [SettingKind::Vhost, SettingKind::Policy][self.random.below(2) as usize];
+        let (scope, name) = (["", "/"][self.random.below(2) as usize], format!("s{}", self.random.below(3)));
+        let key = SettingKey { kind, scope, name: &name };
+        let filed = (kind.number(), scope.to_owned(), name.clone());
+        if self.content().settings.contains_key(&filed) && self.random.chance(1, 3) {
+            return self.append(&Record::SettingCleared { key }, |content| {
+                Arc::make_mut(&mut content.settings).remove(&filed);
+            });
+        }
+        let value = vec![b'x'; self.random.below(600) as usize];
+        self.append(&Record::Setting { key, value: &value }, |content| {
+            Arc::make_mut(&mut content.settings).insert(filed.clone(), value.clone());
+        });
     }
 
     /// Bodies are appended once, and enqueued by one or several queues.

@@ -75,6 +75,13 @@ pub fn readable_of(store: &Store, restored: &Restored) -> Result<Content, String
             return Err(format!("binding {binding:?} is there twice"));
         }
     }
+    let settings = Arc::make_mut(&mut content.settings);
+    for setting in &restored.settings {
+        let key = (setting.kind, setting.scope.clone(), setting.name.clone());
+        if settings.insert(key, setting.value.clone()).is_some() {
+            return Err(format!("setting {setting:?} is there twice"));
+        }
+    }
     for restored_queue in &restored.queues {
         let id = restored_queue.id.0;
         let messages = messages_of(store, id)?;

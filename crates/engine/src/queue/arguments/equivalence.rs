@@ -37,7 +37,7 @@ pub fn check_same(
 }
 
 /// Compares the arguments of a queue with those of a declaration: only those that its type knows. Where no type is said,
-/// the default type is meant.
+/// the default type is meant. With `any_type` the type itself is not compared.
 ///
 /// # Errors
 /// [`ArgumentError::Inequivalent`]
@@ -46,10 +46,14 @@ pub fn check_equivalent_queue(
     vhost: &str,
     current: &FieldTable,
     received: &FieldTable,
+    any_type: bool,
 ) -> Result<(), ArgumentError> {
     let entity = Entity { kind: "queue", name, vhost };
     let default_type = FieldValue::LongStr(QueueType::default().as_str().as_bytes().into());
     for key in compared(QueueType::of(current)) {
+        if any_type && key == QUEUE_TYPE {
+            continue;
+        }
         let default = (key == QUEUE_TYPE).then_some(&default_type);
         entity.check_argument(key, current.get(key).or(default), received.get(key).or(default))?;
     }

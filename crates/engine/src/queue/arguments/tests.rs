@@ -200,7 +200,20 @@ fn properties_that_a_type_cannot_have() {
 }
 
 fn redeclared(current: &[(&str, FieldValue)], received: &[(&str, FieldValue)]) -> Result<(), String> {
-    check_equivalent_queue("q", "/", &table(current), &table(received)).map_err(|error| error.to_string())
+    check_equivalent_queue("q", "/", &table(current), &table(received), false).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_type_may_be_left_out_of_the_comparison() {
+    let text = |text: &str| FieldValue::LongStr(text.as_bytes().into());
+    let mut quorum = FieldTable::default();
+    quorum.push(&b"x-queue-type"[..], text("quorum"));
+    let mut other = FieldTable::default();
+    other.push(&b"x-queue-type"[..], text("classic"));
+    assert!(check_equivalent_queue("q", "/", &quorum, &other, false).is_err());
+    assert_eq!(check_equivalent_queue("q", "/", &quorum, &other, true), Ok(()));
+    other.push(&b"x-max-length"[..], FieldValue::I32(5));
+    assert!(check_equivalent_queue("q", "/", &quorum, &other, true).is_err());
 }
 
 #[test]

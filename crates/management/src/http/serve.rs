@@ -1,0 +1,174 @@
+//! Listening: TCP with and without TLS, and the unix socket.
+
+use std::fs::Permissions;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::pin::pin;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use http::Uri;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_service::Service as _;
+
+use crate::auth::Peer;
+use crate::config::{HttpListener, TlsSource};
+use crate::limits::{ACCEPT_PAUSE, GOODBYE, HEAD_TIMEOUT, TLS_HANDSHAKE};
+
+/// What listeners have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Serving {
+    pub(crate) router: Router,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Serving {
+    /// Listens on an address until it is told to stop. Gives back where.
+    pub(crate) async fn tcp(&self, listener: &HttpListener) -> io::Result<SocketAddr> {
+        let socket = bind(listener.address).await?;
+        let address = socket.local_addr()?;
+        let (serving, tls) = (self.clone(), listener.tls.clone());
+        self.tasks.spawn(async move {
+            while let Some(accepted) = serving.unless_stopped(socket.accept()).await {
+                match accepted {
+                    Ok((stream, from)) => serving.take(stream, from, tls.clone()),
+                    Err(error) => pause(&error).await,
+                }
+            }
+        });
+        Ok(address)
+    }
+
+    /// Listens on a unix socket, which only our own user can open, in place of one that a broker left behind.
+    pub(crate) fn unix(&self, path: &Path) -> io::Result<()> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        let (serving, path) = (self.clone(), path.to_owned());
+        self.tasks.spawn(async move {
+            while let Some(accepted) = serving.unless_stopped(socket.accept()).await {
+                match accepted {
+                    Ok((stream, _)) => {
+                        serving.tasks.spawn(serving.clone().converse(stream, Peer::Socket));
+                    }
+                    Err(error) => pause(&error).await,
+                }
+            }
+            // It may be gone already, with its directory.
+            let _ = std::fs::remove_file(path);
+        });
+        Ok(())
+    }
+
+    async fn unless_stopped<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            done = what => Some(done),
+        }
+    }
+
+    fn take(&self, stream: TcpStream, from: SocketAddr, tls: Option<TlsSource>) {
+        let peer = Peer::Address(from.ip());
+        // Answers are small and wanted at once; without it they only come later.
+        let _ = stream.set_nodelay(true);
+        let serving = self.clone();
+        match tls {
+            None => self.tasks.spawn(serving.converse(stream, peer)),
+            Some(tls) => self.tasks.spawn(async move {
+                match timeout(TLS_HANDSHAKE, tls.acceptor().accept(stream)).await {
+                    Ok(Ok(stream)) => serving.converse(stream, peer).await,
+                    Ok(Err(error)) => tracing::debug!(%from, %error, "no TLS with an HTTP client"),
+                    Err(_) => tracing::debug!(%from, "an HTTP client does not go on with its TLS handshake"),
+                }
+            }),
+        };
+    }
+
+    async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+        let router = self.router;
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let mut router = router.clone();
+            router.call(prepared(request, peer))
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                timeout(GOODBYE, connection).await.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "an HTTP connection ended");
+        }
+    }
+}
+
+/// A request as the router wants it: with where it comes from, and without a slash at the end of its path.
+fn prepared(request: hyper::Request<Incoming>, peer: Peer) -> Request {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    if let Some(uri) = without_last_slash(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn without_last_slash(uri: &Uri) -> Option<Uri> {
+    let shorter = uri.path().strip_suffix('/').filter(|path| !path.is_empty())?;
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{shorter}{query}").parse().ok()
+}
+
+/// All addresses of this machine are those of IPv4 where there are no others.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    match bound {
+        Err(error)
+            if address.ip().is_unspecified() && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
+}
+
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept an HTTP connection");
+    sleep(ACCEPT_PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slash_at_the_end_is_ignored() {
+        for (given, expected) in [
+            ("/api/queues/", Some("/api/queues")),
+            ("/api/queues/%2F/?page=1", Some("/api/queues/%2F?page=1")),
+            ("/api/queues", None),
+            ("/", None),
+        ] {
+            let uri = without_last_slash(&given.parse().unwrap()).map(|uri| uri.to_string());
+            assert_eq!(uri.as_deref(), expected, "{given}");
+        }
+    }
+}

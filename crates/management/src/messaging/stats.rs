@@ -1,0 +1,127 @@
+//! Counters and rates as RabbitMQ shows them: a number, and beside it `..._details` with its rate, and with samples where they are
+//! asked for.
+
+use leveret_server::engine::counters::{MessageCounts, MessageRates};
+use leveret_server::statistics::{Point, Series, Span, series};
+use serde_json::{Map, Value, json};
+
+use crate::http::query::Query;
+
+/// What is counted of a queue.
+pub(crate) const QUEUE: &[&str] =
+    &["publish", "deliver", "deliver_no_ack", "get", "get_no_ack", "get_empty", "ack", "redeliver"];
+
+/// What is counted of an exchange.
+pub(crate) const EXCHANGE: &[&str] = &["publish_in", "publish_out"];
+
+/// What is counted of a channel.
+pub(crate) const CHANNEL: &[&str] = &[
+    "publish",
+    "confirm",
+    "return_unroutable",
+    "drop_unroutable",
+    "deliver",
+    "deliver_no_ack",
+    "get",
+    "get_no_ack",
+    "get_empty",
+    "ack",
+    "redeliver",
+];
+
+/// The span of samples that a query asks for with `{prefix}_age` and `{prefix}_incr`.
+pub(crate) fn span(query: &Query, prefix: &str) -> Option<Span> {
+    let number = |end: &str| u64::try_from(query.number(&format!("{prefix}_{end}"))?).ok();
+    Some(Span { age_s: number("age")?, step_s: number("incr")?.max(1) })
+}
+
+/// A rate, and samples if there are any.
+pub(crate) fn details(rate: f64, samples: Option<Series>) -> Value {
+    match samples {
+        None => json!({ "rate": rate }),
+        Some(Series { samples, avg, avg_rate }) => {
+            let samples: Vec<Value> =
+                samples.into_iter().map(|(sample, at_ms)| json!({ "sample": sample, "timestamp": at_ms })).collect();
+            json!({ "rate": rate, "samples": samples, "avg": avg, "avg_rate": avg_rate })
+        }
+    }
+}
+
+/// Puts a number and its details into a row.
+pub(crate) fn put(row: &mut Map<String, Value>, name: &str, number: u64, details: Value) {
+    row.insert(name.to_owned(), number.into());
+    row.insert(format!("{name}_details"), details);
+}
+
+/// The object `message_stats` with these counters.
+pub(crate) fn message_stats(
+    names: &[&str],
+    counts: &MessageCounts,
+    rates: &MessageRates,
+    history: Option<&[Point]>,
+) -> Value {
+    let mut stats = Map::new();
+    for name in names {
+        let samples = history.map(|points| series(points, |point| point.counts.named(name).unwrap_or_default()));
+        let rate = rates.named(name).unwrap_or_default();
+        put(&mut stats, name, counts.named(name).unwrap_or_default(), details(rate, samples));
+    }
+    if names.contains(&"deliver") {
+        let samples = history.map(|points| series(points, |point| point.counts.deliver_get()));
+        put(&mut stats, "deliver_get", counts.deliver_get(), details(rates.deliver_get(), samples));
+    }
+    Value::Object(stats)
+}
+
+/// What an Erlang process would tell of its garbage: clients that are strict about types expect it.
+pub(crate) fn garbage_collection() -> Value {
+    json!({
+        "fullsweep_after": 65535, "max_heap_size": 0, "min_bin_vheap_size": 46422, "min_heap_size": 233, "minor_gcs": 0,
+    })
+}
+
+/// A time as RabbitMQ writes `idle_since`: `2026-08-21T10:11:12.345+00:00`.
+pub(crate) fn timestamp(at_ms: u64) -> String {
+    let (days, of_day_ms) = (at_ms / 86_400_000, at_ms % 86_400_000);
+    let (year, month, day) = date(days);
+    let (seconds, ms) = (of_day_ms / 1000, of_day_ms % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}+00:00")
+}
+
+/// Year, month and day of so many days after 1970 began (the Gregorian calendar, whose years here begin in March).
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rabbitmq_does() {
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00.000+00:00");
+        assert_eq!(timestamp(951_782_400_000), "2000-02-29T00:00:00.000+00:00");
+        assert_eq!(timestamp(1_795_265_148_449), "2026-11-21T12:45:48.449+00:00");
+        assert_eq!(timestamp(1_767_225_599_999), "2025-12-31T23:59:59.999+00:00");
+    }
+
+    #[test]
+    fn every_counter_has_its_details() {
+        let counts = MessageCounts { publish: 3, deliver: 1, get: 1, ..MessageCounts::default() };
+        let stats = message_stats(QUEUE, &counts, &MessageRates::default(), None);
+        assert_eq!((&stats["publish"], &stats["deliver_get"]), (&json!(3), &json!(2)));
+        for name in QUEUE.iter().chain(&["deliver_get"]) {
+            assert!(stats[*name].is_u64() && stats[format!("{name}_details")]["rate"].is_f64(), "{name}");
+        }
+        let exchange = message_stats(EXCHANGE, &counts, &MessageRates::default(), Some(&[]));
+        assert!(exchange["publish_in_details"]["samples"].is_array() && exchange.get("deliver_get").is_none());
+    }
+}
