@@ -1,4 +1,5 @@
 //! Files, environment and flags, as the program takes them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -438,6 +439,64 @@ fn a_port_that_is_taken_says_which_flag_helps() {
         assert_eq!(code, Some(1));
         assert!(stderr.contains(flag), "{stderr}");
     }
+}
+
+#[test]
+fn what_clients_may_ask_for_is_what_the_file_says() {
+    if skip_without_process("what_clients_may_ask_for_is_what_the_file_says") {
+        return;
+    }
+    let place = Place::new();
+    let path = place.file(
+        "limits.conf",
+        "heartbeat = 7\nframe_max = 64KiB\nchannel_max = 11\nconsumer_timeout = 700\ncluster_name = mine\n\
+         default_queue_type = quorum\nconnection_max = 1\nauth_mechanisms.1 = PLAIN\n",
+    );
+    let broker = Broker::start_with(&["--config", &path]);
+    let mut socket = Socket::at(&broker, Stage::Started);
+    socket.send_method(0, &Login::new(&broker).start_ok());
+    let mut tune = socket.expect(0, ids::CONNECTION_TUNE);
+    assert_eq!((tune.short(), tune.long(), tune.short()), (11, 65_536, 7));
+    drop(socket);
+    let login = Login { channel_max: 11, frame_max: 65_536, ..Login::new(&broker) };
+    let connection = Connection::open_with(&broker, &login);
+    let channel = connection.channel(1);
+    let queue = channel.declare("q", &[Flag::Durable], &none()).queue;
+    // Durable, and of no type: it is what the file says.
+    channel.declare(&queue, &[Flag::Durable], &table([("x-queue-type", "quorum".into())]));
+    channel.consume(&queue);
+    channel.publish("", &queue, "x");
+    channel.delivery();
+    let told = "delivery acknowledgement on channel 1 timed out. Timeout value used: 700 ms. This timeout value can be \
+                configured, see consumers doc guide to learn more";
+    channel.expect_close(406, told, (0, 0));
+    // One connection is all that there may be.
+    let mut second = Socket::at(&broker, Stage::Tuning);
+    second.send_method(0, &login.tune_ok());
+    second.send_method(0, &methods::connection_open("/"));
+    let mut close = second.expect(0, ids::CONNECTION_CLOSE);
+    assert_eq!(close.short(), 530, "{}", close.shortstr());
+}
+
+#[test]
+fn a_quarter_of_a_gibibyte_is_enough() {
+    if skip_without_process("a_quarter_of_a_gibibyte_is_enough") {
+        return;
+    }
+    const DATA_BYTES_MAX: u64 = 256 * 1024 * 1024;
+    let place = Place::new();
+    let broker = place.command(&["serve", "--data-dir", "data"], &[]);
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--data={DATA_BYTES_MAX}")).arg(broker.get_program()).args(broker.get_args()).args(FREE);
+    let mut child = command.current_dir(&place.0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let running = Running::wait(child, stdout);
+    let url = format!("amqp://guest:guest@{}/%2f", running.address("listening on "));
+    // More than it may hold.
+    let load = place.run(&["bench", "backlog", "--url", &url, "--messages", "33000", "--size", "8192"], &[]);
+    let (stdout, stderr, code) = text(&load);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(running.get("/api/overview", "guest:guest").0, 200);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 const CARGO_DEB: &str = "cargo-deb";
-const CARGO_DEB_VERSION: &str = "3.6.4";
+const CARGO_DEB_VERSION: &str = "3.8.0";
 /// Where commands are found by their names, and where Debian's RabbitMQ has them besides; with the way to the program.
 const LINK_FOLDERS: [(&str, &str); 2] =
     [("usr/sbin", "../bin/leveret"), ("usr/lib/rabbitmq/bin", "../../../bin/leveret")];

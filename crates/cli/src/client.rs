@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -126,6 +126,26 @@ impl Client {
         })
     }
 
+    /// One request whose answer is taken as it comes, until it ends or the time is over. Gives back its status.
+    pub(crate) fn follow(
+        &self,
+        path: &str,
+        deadline: Option<Instant>,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<u16, Trouble> {
+        self.runtime.block_on(async {
+            let response = self.start(&Method::GET, &format!("/api/{path}"), Vec::new(), None).await?;
+            let status = response.status().as_u16();
+            let mut body = response.into_body();
+            while let Some(frame) = before(deadline, body.frame()).await {
+                if let Some(data) = frame.map_err(broken)?.data_ref() {
+                    take(data);
+                }
+            }
+            Ok(status)
+        })
+    }
+
     fn within<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
         let timeout = self.timeout;
         self.runtime.block_on(async move { tokio::time::timeout(timeout, work).await.unwrap_or(Err(Trouble::Timeout)) })
@@ -191,6 +211,14 @@ impl Client {
             }
         };
         request.body(Full::new(Bytes::from(body))).map_err(|error| Trouble::Broken(error.to_string()))
+    }
+}
+
+/// What comes before the time is over; nothing after.
+async fn before<T>(deadline: Option<Instant>, next: impl Future<Output = Option<T>>) -> Option<T> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), next).await.ok().flatten(),
+        None => next.await,
     }
 }
 

@@ -22,9 +22,3 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(30);
 pub(crate) const LOG_LINES: u64 = 50;
 /// Bytes of a message that `peek` shows.
 pub(crate) const PEEK_BYTES: usize = 64;
-/// Events that are waiting for us, and that are taken at once.
-pub(crate) const EVENTS_MAX: u32 = 1000;
-/// How often events are asked for.
-pub(crate) const EVENTS_POLL: Duration = Duration::from_millis(100);
-/// After how long nobody waits for them any more.
-pub(crate) const EVENTS_EXPIRE_MS: u32 = 60_000;

@@ -317,6 +317,31 @@ mod tests {
         assert!(find(&words("log")).is_none());
     }
 
+    /// From the core and from each plugin that comes with RabbitMQ, of 3.x and of 4.x.
+    const NAMES: &str = "listeners.tcp.default listeners.ssl.local ssl_options.versions.1 num_acceptors.tcp handshake_timeout \
+        tcp_listen_options.linger.timeout vm_memory_calculation_strategy vm_memory_high_watermark_paging_ratio \
+        cluster_formation.peer_discovery_backend cluster_formation.k8s.host cluster_formation.consul.svc_tags.a \
+        cluster_formation.etcd.ssl_options.versions.1 cluster_formation.classic_config.nodes.1 cluster_partition_handling \
+        cluster_partition_handling.pause_if_all_down.nodes.1 mirroring_sync_batch_size queue_master_locator \
+        queue_leader_locator raft.wal_max_size_bytes raft.data_dir quorum_queue.initial_cluster_size net_ticktime \
+        quorum_queue.continuous_membership_reconciliation.interval classic_queue.default_version log.file.rotation.size \
+        log.queue.rotation.date log.connection.file log.syslog.ssl_options.versions.1 log.exchange log.console.formatter.time_format \
+        deprecated_features.permit.transient_nonexcl_queues metadata_store.khepri.default_timeout runtime_parameters.limits.shovel \
+        message_interceptors.incoming.set_header_timestamp.overwrite management.listener.server.idle_timeout \
+        management.sample_retention_policies.global.minute management.oauth_client_id management.cors.allow_origins.1 \
+        management_agent.disable_metrics_collector prometheus.tcp.idle_timeout mqtt.listeners.tcp.default mqtt.allow_anonymous \
+        mqtt.tcp_listen_options.linger.on web_mqtt.cowboy_opts.max_headers stomp.default_user web_stomp.ssl.versions.1 \
+        stream.advertised_host stream.tcp_listen_options.backlog auth_http.user_path auth_ldap.dn_lookup_bind.user_dn \
+        auth_oauth2.oauth_providers.a.https.cacertfile auth_cache.cache_ttl trust_store.ssl_options.verify amqp1_0.default_user \
+        amqp_client.ssl_options.versions.1 sysmon_handler.triggers.process.heap_size distribution.listener.port_range.min \
+        erlang.K hipe_compile event_exchange.vhost aws.prefer_imdsv2 definitions.tls.versions.1 definitions.https.url";
+
+    #[test]
+    fn keys_of_rabbitmq_are_known() {
+        let unknown = NAMES.split_whitespace().filter(|name| find(&words(name)).is_none());
+        assert_eq!(unknown.collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+
     #[test]
     fn mistyped_keys_are_guessed() {
         for (typed, meant) in [

@@ -5,6 +5,7 @@ mod target;
 mod time;
 
 use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use leveret_config::settings::{Log, LogFormat, LogLevel, LogStream, LogStyle};
@@ -22,6 +23,7 @@ use self::target::LogFile;
 pub(crate) struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
     file: Option<Arc<LogFile>>,
+    node: String,
     /// Where it goes, by RabbitMQ's names.
     pub(crate) targets: Vec<String>,
 }
@@ -39,34 +41,35 @@ const CATEGORIES: &[(&str, &[&str])] = &[
 
 /// Begins to log. `node` names the file where only a folder was given.
 pub(crate) fn start(log: &Log, node: &str) -> Result<Logging, String> {
-    let filter = EnvFilter::try_new(directives(log)).map_err(|error| format!("log: {error}"))?;
+    let places = Places::of(log, node);
+    let filter = EnvFilter::try_new(directives(log, &places)).map_err(|error| format!("log: {error}"))?;
     let (filter, handle) = reload::Layer::new(filter);
-    let file = match file_path(log, node) {
+    let file = match &places.file {
         Some(path) => {
-            Some(Arc::new(LogFile::open(&path).map_err(|error| format!("cannot log to {}: {error}", path.display()))?))
+            Some(Arc::new(LogFile::open(path).map_err(|error| format!("cannot log to {}: {error}", path.display()))?))
         }
         None => None,
     };
     let mut targets = Vec::new();
     let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = Vec::new();
-    if log.console.unwrap_or(file.is_none()) {
+    if places.console {
         let stream = stream(log);
         targets.push(if stream == LogStream::Stdout { "<stdout>" } else { "<stderr>" }.to_owned());
-        layers.push(console(log, stream));
+        layers.push(console(log, stream, places.at_most(log.console_level)));
     }
     if let Some(file) = &file {
         targets.push(file.path().display().to_string());
         let lines = Lines { style: log.style, format: log.file_format };
         let written = Arc::clone(file);
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || written.writer());
-        layers.push(Box::new(layer.event_format(lines).with_filter(at_most(log.file_level))));
+        layers.push(Box::new(layer.event_format(lines).with_filter(places.at_most(log.file_level))));
     }
     // A second broker in the same process logs to the first one's log.
     let _ = tracing_subscriber::registry().with(filter).with(layers).try_init();
-    Ok(Logging { filter: handle, file, targets })
+    Ok(Logging { filter: handle, file, targets, node: node.to_owned() })
 }
 
-fn console<S>(log: &Log, stream: LogStream) -> Box<dyn Layer<S> + Send + Sync>
+fn console<S>(log: &Log, stream: LogStream, level: LevelFilter) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a> + Send + Sync,
 {
@@ -75,7 +78,6 @@ where
         LogStream::Stderr => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
     };
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
-    let level = at_most(log.console_level);
     match (log.style, log.console_format) {
         (LogStyle::Own, LogFormat::Plain) => Box::new(layer.with_ansi(is_terminal).with_filter(level)),
         (style, format) => Box::new(layer.with_ansi(false).event_format(Lines { style, format }).with_filter(level)),
@@ -90,7 +92,7 @@ fn stream(log: &Log) -> LogStream {
 }
 
 /// The file: the one named, in the folder named, or one by the node's name where there is a folder and no console.
-fn file_path(log: &Log, node: &str) -> Option<std::path::PathBuf> {
+fn file_path(log: &Log, node: &str) -> Option<PathBuf> {
     if log.is_file_off {
         return None;
     }
@@ -125,14 +127,11 @@ fn word(level: LogLevel) -> &'static str {
 }
 
 /// What is logged, as the filter understands it.
-fn directives(log: &Log) -> String {
+fn directives(log: &Log, places: &Places) -> String {
     if let Some(directives) = &log.directives {
         return directives.clone();
     }
-    // What is shown nowhere needs not be made.
-    let shown = [log.console_level, log.file_level].into_iter().flatten().max();
-    let level = if log.level == LogLevel::default() { shown.unwrap_or(log.level).max(log.level) } else { log.level };
-    let mut directives = word(level).to_owned();
+    let mut directives = word(places.level(log)).to_owned();
     for (category, parts) in CATEGORIES {
         let Some(level) = log.categories.get(*category) else { continue };
         for part in *parts {
@@ -140,6 +139,36 @@ fn directives(log: &Log) -> String {
         }
     }
     directives
+}
+
+/// Where the log goes.
+#[derive(Clone, Debug)]
+struct Places {
+    file: Option<PathBuf>,
+    console: bool,
+}
+
+impl Places {
+    /// What the settings say. `node` names the file where only a folder was given.
+    fn of(log: &Log, node: &str) -> Self {
+        let file = file_path(log, node);
+        Self { console: log.console.unwrap_or(file.is_none()), file }
+    }
+
+    /// The most that any of them shows, where nothing else is said.
+    fn level(&self, log: &Log) -> LogLevel {
+        if log.level != LogLevel::default() {
+            return log.level;
+        }
+        let console = self.console.then(|| log.console_level.unwrap_or_default());
+        let file = self.file.is_some().then(|| log.file_level.unwrap_or_default());
+        console.max(file).unwrap_or_default()
+    }
+
+    /// Where there are two, each has its own level; one alone has that of the whole log, which can be changed.
+    fn at_most(&self, level: Option<LogLevel>) -> LevelFilter {
+        if self.console && self.file.is_some() { at_most(level) } else { LevelFilter::TRACE }
+    }
 }
 
 impl Logging {
@@ -151,7 +180,8 @@ impl Logging {
 
     /// Logs as told from now on.
     pub(crate) fn apply(&self, log: &Log) -> Result<(), String> {
-        let filter = EnvFilter::try_new(directives(log)).map_err(|error| error.to_string())?;
+        let filter =
+            EnvFilter::try_new(directives(log, &Places::of(log, &self.node))).map_err(|error| error.to_string())?;
         self.filter.reload(filter).map_err(|error| error.to_string())
     }
 
@@ -172,18 +202,37 @@ impl Logging {
 mod tests {
     use super::*;
 
+    fn shown(log: &Log) -> String {
+        directives(log, &Places::of(log, "rabbit@x"))
+    }
+
     #[test]
     fn levels_come_by_category() {
         let mut log = Log::default();
-        assert_eq!(directives(&log), "info");
-        log.console_level = Some(LogLevel::Debug);
-        assert_eq!(directives(&log), "debug");
-        log.level = LogLevel::Warning;
+        assert_eq!(shown(&log), "info");
+        for level in [LogLevel::Debug, LogLevel::Warning] {
+            log.console_level = Some(level);
+            assert_eq!(shown(&log), word(level));
+        }
+        log.level = LogLevel::Error;
         log.categories.insert("queue".to_owned(), LogLevel::Debug);
         log.categories.insert("federation".to_owned(), LogLevel::Debug);
-        assert_eq!(directives(&log), "warn,leveret_engine::queue=debug,leveret_engine::stream=debug");
+        assert_eq!(shown(&log), "error,leveret_engine::queue=debug,leveret_engine::stream=debug");
         log.directives = Some("leveret_store=trace".to_owned());
-        assert_eq!(directives(&log), "leveret_store=trace");
+        assert_eq!(shown(&log), "leveret_store=trace");
+    }
+
+    #[test]
+    fn two_places_have_levels_of_their_own() {
+        let mut log = Log { file: Some("a".into()), file_level: Some(LogLevel::Debug), ..Log::default() };
+        let places = Places::of(&log, "rabbit@x");
+        assert_eq!((places.level(&log), places.at_most(log.file_level)), (LogLevel::Debug, LevelFilter::TRACE));
+        log.console = Some(true);
+        log.console_level = Some(LogLevel::Error);
+        let places = Places::of(&log, "rabbit@x");
+        assert_eq!(places.level(&log), LogLevel::Debug);
+        assert_eq!(places.at_most(log.file_level), LevelFilter::DEBUG);
+        assert_eq!(places.at_most(log.console_level), LevelFilter::ERROR);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! TLS of listeners: certificates and what they are asked for, read again while connections stay up.
 //!
-//! A connection that speaks TLS is decrypted by a task of its own ([`tunnel`]), so that all behind it is the same as for those
+//! A connection that speaks TLS is decrypted by a task of its own (`tunnel`), so that all behind it is the same as for those
 //! that do not.
 
 mod certificate;

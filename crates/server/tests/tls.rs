@@ -140,6 +140,24 @@ fn the_whole_name_of_a_subject_may_be_a_user() {
 }
 
 #[test]
+fn reports_tell_of_tls_and_of_the_certificate() {
+    let authority = Authority::new();
+    let running = server(verifying(&authority, &authority.server("server")));
+    let guest = authority.client("guest", "guest.example");
+    for (version, protocol) in [(&TLS13, "tlsv1.3"), (&TLS12, "tlsv1.2")] {
+        let mut client = Client::tls(running.address(), &authority.client_config(Some(&guest), &[version])).unwrap();
+        assert_eq!(client.plain("guest", "guest"), Reply::Ok);
+        let reports = running.server.node().connections();
+        let tls = reports.iter().filter_map(|report| report.tls.as_ref()).find(|tls| tls.protocol == protocol).unwrap();
+        assert_eq!((tls.cipher, tls.hash), ("aes_256_gcm", "aead"));
+        let peer = tls.peer.as_ref().unwrap();
+        assert_eq!((&*peer.subject, &*peer.issuer), ("CN=guest,O=Acme\\, Inc.", "CN=Test authority"));
+        assert!(peer.validity.len() == 43 && peer.validity.contains("Z - "), "{}", peer.validity);
+        assert!(peer.serial_number.bytes().all(|digit| digit.is_ascii_digit()), "{}", peer.serial_number);
+    }
+}
+
+#[test]
 fn external_needs_a_certificate() {
     let authority = Authority::new();
     let running = server(verifying(&authority, &authority.server("server")));

@@ -87,7 +87,7 @@ pub struct PeerCertificate {
     pub subject: String,
     /// ...and of its issuer.
     pub issuer: String,
-    /// Its serial number, in decimal digits where it is short and in hexadecimal ones where not.
+    /// Its serial number, in decimal digits.
     pub serial_number: String,
     /// From when to when it is good: `2025-01-01T00:00:00Z - 2035-01-01T00:00:00Z`.
     pub validity: String,

@@ -9,11 +9,15 @@ use leveret_engine::limits::SHARED_BODY_BYTES_MIN;
 use leveret_engine::message::Incoming;
 use leveret_engine::permission::{Resource, Verb};
 use leveret_engine::publish::PublishBatch;
+use leveret_engine::trace::Tap;
 use leveret_engine::user::User;
 use leveret_engine::vhost::Vhost;
 
 use crate::carbon_copy::{CarbonCopies, hiding_blind_copies, without_blind_copies};
 use crate::publish_checks::{check_expiration, check_user_id};
+
+/// What traces call the connection of who comes by none.
+pub const HTTP: &str = "HTTP";
 
 /// A message to be published.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +73,10 @@ pub fn publish_once(vhost: &Vhost, user: &User, once: &Once<'_>) -> Result<Publi
     }
     if routed.is_remembered() {
         routed.remember(&message.keep());
+    }
+    if vhost.is_traced() {
+        let tap = Tap { connection: HTTP, channel: 0, user: &user.name };
+        vhost.trace_publish(&tap, &message.parts(), &keys, &routed.queues);
     }
     let mut batch = PublishBatch::default();
     let route = batch.route_number(&routed.queues);

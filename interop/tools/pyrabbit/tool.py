@@ -78,7 +78,7 @@ def connections():
 
     [channel] = wait_until(listed, "the channel is listed with its prefetch", 15)
     equal("the channel", CLIENT.get_channel(channel["name"])["number"], 1)
-    name = channel["connection_details"]["name"]
+    name = wait_until(lambda: channel_of(channel).get("name"), "the channel knows its connection", 15)
     equal("its connection", CLIENT.get_connection(name)["user"], USER)
     CLIENT.delete_connection(name)
 
@@ -89,6 +89,11 @@ def connections():
             return True
 
     wait_until(closed, "the connection is closed", 10)
+
+
+def channel_of(channel):
+    """The connection as the channel shows it; RabbitMQ gives an empty list while it does not know."""
+    return CLIENT.get_channel(channel["name"])["connection_details"] or {}
 
 
 CAPABILITIES = {

@@ -38,7 +38,11 @@ impl Links {
     /// Has the binary make them.
     pub fn new() -> Self {
         let directory = std::env::temp_dir().join(unique("links"));
-        let made = Command::new(binary().unwrap()).arg("install-links").arg(&directory).output().unwrap();
+        let made = Command::new(binary().expect("a binary"))
+            .arg("install-links")
+            .arg(&directory)
+            .output()
+            .expect("it can be run");
         assert!(made.status.success(), "{made:?}");
         Self(directory)
     }
@@ -83,31 +87,37 @@ impl Tools {
 
     /// Runs a tool.
     pub fn run_words(&self, words: &[&str]) -> Run {
-        let (name, rest) = words.split_first().unwrap();
-        Run::of(self.command(name).args(rest).output().unwrap())
+        let (name, rest) = words.split_first().expect("a name");
+        Run::of(self.command(name).args(rest).output().expect("it can be run"))
     }
 
     /// Runs a tool with something on its standard input.
     pub fn run_with_input(&self, words: &[&str], input: &str) -> Run {
-        let (name, rest) = words.split_first().unwrap();
+        let (name, rest) = words.split_first().expect("a name");
         let mut command = self.command(name);
         command.args(rest).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        Run::of(child.wait_with_output().unwrap())
+        let mut child = command.spawn().expect("it can be run");
+        child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");
+        Run::of(child.wait_with_output().expect("it ends"))
     }
 
     /// Runs `rabbitmqadmin` for the broker's HTTP API.
     pub fn admin(&self, words: &[&str]) -> Run {
         let port = self.management().port().to_string();
-        Run::of(self.command("rabbitmqadmin").args(["-H", "127.0.0.1", "-P", &port]).args(words).output().unwrap())
+        Run::of(
+            self.command("rabbitmqadmin")
+                .args(["-H", "127.0.0.1", "-P", &port])
+                .args(words)
+                .output()
+                .expect("it can be run"),
+        )
     }
 
     /// Where the HTTP API is.
     pub fn management(&self) -> SocketAddr {
         let output = self.broker.output();
         let line = output.lines().find_map(|line| line.strip_prefix(MANAGEMENT_PREFIX));
-        line.unwrap_or_else(|| panic!("no HTTP API:\n{output}")).trim().parse().unwrap()
+        line.unwrap_or_else(|| panic!("no HTTP API:\n{output}")).trim().parse().expect("an address")
     }
 }
 
@@ -115,8 +125,8 @@ impl Run {
     pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
         }
     }
 

@@ -13,8 +13,8 @@ const DATA: i32 = 65;
 const UNAVAILABLE: i32 = 69;
 const SOFTWARE: i32 = 70;
 
-/// A line of a shell, its exit code, and what is in its output. NODE stands for the node's name, PORT for its AMQP port, @PID
-/// for its process.
+/// A line of a shell, its exit code, and what is in its output. NODE stands for the node's name, PORT for its AMQP port,
+/// MANAGEMENT for that of the HTTP API, @PID for its process.
 type Row = (&'static str, i32, &'static [&'static str]);
 
 const RUNNING: [Row; 31] = [
@@ -59,7 +59,11 @@ const RUNNING: [Row; 31] = [
     ("rabbitmqctl authenticate_user guest guest", OK, &["Success"]),
     ("rabbitmqctl authenticate_user guest wrong", DATA, &["Error: failed to authenticate user \"guest\""]),
     ("rabbitmqctl ping", OK, &["Ping succeeded"]),
-    ("rabbitmqctl -q list_queues name messages", OK, &["name\tmessages"]),
+    (
+        "rabbitmqadmin declare queue name=listed -P MANAGEMENT && rabbitmqctl -q list_queues name messages",
+        OK,
+        &["name\tmessages", "listed\t0"],
+    ),
     (
         "rabbitmqctl -p / list_exchanges -q name type && rabbitmqctl list_exchanges -s -p / name type",
         OK,
@@ -126,7 +130,8 @@ fn health_commands_answer_as_rabbitmqs() {
     let host = Host::new();
     let server = host.start();
     let node = host.get("/api/overview", "guest:guest")["node"].as_str().expect("a name").to_owned();
-    let replace = [("NODE", node), ("PORT", host.amqp_port.to_string()), ("@PID", server.pid().to_string())];
+    let (port, management_port) = (host.amqp_port.to_string(), host.management_port.to_string());
+    let replace = [("NODE", node), ("MANAGEMENT", management_port), ("PORT", port), ("@PID", server.pid().to_string())];
     check(&host, &RUNNING, &replace);
     server.stop();
 }

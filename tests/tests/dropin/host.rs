@@ -31,12 +31,15 @@ impl Host {
     pub fn new() -> Host {
         let root = std::env::temp_dir().join(unique("host"));
         for folder in ["etc/conf.d", "data", "log"] {
-            fs::create_dir_all(root.join(folder)).unwrap();
+            fs::create_dir_all(root.join(folder)).expect("folders can be made");
         }
         let [amqp_port, management_port, prometheus_port] = free_ports();
         let mut host = Host { root, amqp_port, management_port, prometheus_port, env: Vec::new() };
-        let installed = Command::new(broker::binary().unwrap()).arg("install-links").arg(host.path("sbin")).output();
-        let installed = installed.unwrap();
+        let installed = Command::new(broker::binary().expect("there is a broker to test"))
+            .arg("install-links")
+            .arg(host.path("sbin"))
+            .output();
+        let installed = installed.expect("the broker can be run");
         assert!(installed.status.success(), "install-links: {}", text(&installed));
         host.write(
             "etc/conf.d/10-ports.conf",
@@ -72,7 +75,7 @@ impl Host {
 
     /// Puts a file there.
     pub fn write(&self, path: &str, content: &str) {
-        fs::write(self.path(path), content).unwrap();
+        fs::write(self.path(path), content).expect("files can be written");
     }
 
     /// Sets a variable of the environment for all that is started from now on.
@@ -87,7 +90,7 @@ impl Host {
 
     /// A command as the shell would find it.
     pub fn command(&self, words: &[&str]) -> Command {
-        let (name, arguments) = words.split_first().unwrap();
+        let (name, arguments) = words.split_first().expect("a command has a name");
         let own = self.path("sbin").join(name);
         let mut command = if own.exists() { Command::new(own) } else { Command::new(name) };
         let path = format!("{}:{}", self.shown("sbin"), std::env::var("PATH").unwrap_or_default());
@@ -123,8 +126,10 @@ impl Host {
     pub fn spawn(&self, words: &[&str]) -> Server {
         let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.path(name));
         let mut command = self.command(words);
-        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
-        Server { child: command.spawn().unwrap(), stdout, stderr }
+        command
+            .stdout(File::create(&stdout).expect("files can be written"))
+            .stderr(File::create(&stderr).expect("files can be written"));
+        Server { child: command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}")), stdout, stderr }
     }
 
     /// A request to the HTTP API by a user: the status and the document.
@@ -189,7 +194,7 @@ impl Server {
     pub fn wait_until(&mut self, is_so: impl Fn(&Server) -> bool, what: &str) {
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         while !is_so(self) {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
                 panic!("the server ended with {status} before {what}:\n{}", self.output());
             }
             assert!(Instant::now() < deadline, "not within {START_SECONDS_MAX} s: {what}\n{}", self.output());
@@ -201,7 +206,7 @@ impl Server {
     pub fn wait(&mut self) -> Option<i32> {
         let deadline = Instant::now() + Duration::from_secs(STOP_SECONDS_MAX);
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
                 return status.code();
             }
             assert!(Instant::now() < deadline, "it does not end:\n{}", self.output());
@@ -211,7 +216,7 @@ impl Server {
 
     /// As `docker stop` and service managers do it.
     pub fn stop(mut self) {
-        broker::send_signal(self.pid(), "TERM").unwrap();
+        broker::send_signal(self.pid(), "TERM").expect("a child can be signalled");
         assert_eq!(self.wait(), Some(0), "{}", self.output());
     }
 }
@@ -238,16 +243,16 @@ pub fn http(port: u16, method: &str, path: &str, login: Option<&str>) -> (u16, V
 
 /// The same with the body as it is.
 pub fn http_text(port: u16, method: &str, path: &str, login: Option<&str>) -> (u16, String) {
-    let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(START_SECONDS_MAX))).unwrap();
+    let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).expect("something listens");
+    stream.set_read_timeout(Some(Duration::from_secs(START_SECONDS_MAX))).expect("a time limit");
     let login = login.map(|login| format!("Authorization: Basic {}\r\n", base64(login.as_bytes()))).unwrap_or_default();
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n{login}\r\n"
     )
-    .unwrap();
+    .expect("a request can be sent");
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
+    stream.read_to_end(&mut answer).expect("an answer comes in time");
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
@@ -260,11 +265,9 @@ fn unchunked(body: &str) -> String {
     let (mut whole, mut rest) = (String::new(), body);
     while let Some((size, tail)) = rest.split_once("\r\n") {
         let size = usize::from_str_radix(size.trim(), 16).unwrap_or_default();
-        if size == 0 || size > tail.len() {
-            break;
-        }
-        whole.push_str(&tail[..size]);
-        rest = tail[size..].trim_start_matches("\r\n");
+        let Some((piece, after)) = tail.split_at_checked(size).filter(|_| size > 0) else { break };
+        whole.push_str(piece);
+        rest = after.trim_start_matches("\r\n");
     }
     whole
 }
@@ -277,7 +280,8 @@ fn base64(bytes: &[u8]) -> String {
             three.iter().chain([&0, &0]).take(3).fold(0_usize, |number, byte| number << 8 | usize::from(*byte));
         for digit in 0..4 {
             let index = number >> (18 - 6 * digit) & 63;
-            encoded.push(if digit <= three.len() { char::from(DIGITS[index]) } else { '=' });
+            let digit = DIGITS.get(index).filter(|_| digit <= three.len());
+            encoded.push(digit.map_or('=', |digit| char::from(*digit)));
         }
     }
     encoded
@@ -285,8 +289,9 @@ fn base64(bytes: &[u8]) -> String {
 
 /// Ports that nobody listens on; all are held until the last is found, so that they differ.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
+    let held: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port"));
+    held.map(|listener| listener.local_addr().expect("it has an address").port())
 }
 
 #[test]

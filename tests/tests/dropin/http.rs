@@ -11,7 +11,7 @@ const PROBES: [(&str, Option<&str>, u16, &str); 18] = [
     ("/", None, 200, "<"),
     ("/api/overview", GUEST, 200, "\"rabbitmq_version\":\"4."),
     ("/api/overview", None, 401, ""),
-    ("/api/overview", Some("guest:wrong"), 401, "\"error\":\"not_authorised\""),
+    ("/api/overview", Some("guest:wrong"), 401, "\"error\":\"not_authorized\""),
     ("/api/healthchecks/node", GUEST, 200, "\"status\":\"ok\""),
     ("/api/aliveness-test/%2F", GUEST, 200, "\"status\":\"ok\""),
     ("/api/aliveness-test/%2f", GUEST, 200, "\"status\":\"ok\""),

@@ -15,7 +15,7 @@ const UNIT: &str = "../packaging/debian/leveret.service";
 fn told(socket: &UnixDatagram) -> String {
     let mut buffer = [0; 1024];
     let length = socket.recv(&mut buffer).expect("the service manager is told something in time");
-    String::from_utf8_lossy(&buffer[..length]).into_owned()
+    String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned()
 }
 
 fn told_until(socket: &UnixDatagram, word: &str) {

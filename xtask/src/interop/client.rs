@@ -49,7 +49,16 @@ impl Kind {
         }
     }
 
-    fn folder(self) -> &'static str {
+    /// What one of them is called.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Tool => "tool",
+        }
+    }
+
+    /// Where their folders are.
+    pub fn folder(self) -> &'static str {
         match self {
             Self::Client => "interop",
             Self::Tool => "interop/tools",

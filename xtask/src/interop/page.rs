@@ -1,7 +1,7 @@
 //! `docs/clients.md`: the matrix for readers.
 
 use super::Column;
-use super::client::Client;
+use super::client::{Client, Kind};
 use super::report::{Cell, Outcome};
 use super::results::Results;
 use super::table::{Group, groups};
@@ -60,7 +60,7 @@ const MEANINGS: [(&str, &str); 20] = [
 pub fn page(clients: &[Client], results: &Results) -> String {
     let groups = groups(clients);
     let mut text = HEAD.to_owned();
-    text.push_str(&summary(clients, results, "../interop"));
+    text.push_str(&summary(clients, results, Kind::Client));
     text.push_str("## The matrix\n\n");
     text.push_str(CELLS);
     for group in &groups {
@@ -79,16 +79,17 @@ fn is_asked(name: &str, groups: &[Group<'_>]) -> bool {
 }
 
 /// The clients with their versions, and how many of the things asked each can do on each broker.
-pub fn summary(clients: &[Client], results: &Results, folder: &str) -> String {
+pub fn summary(clients: &[Client], results: &Results, kind: Kind) -> String {
     let [leveret, rabbitmq] = Column::ALL.map(|column| title(column, results));
-    let mut text = format!("| client | version | {leveret} | {rabbitmq} |\n| --- | --- | --- | --- |\n");
+    let mut text = format!("| {} | version | {leveret} | {rabbitmq} |\n| --- | --- | --- | --- |\n", kind.noun());
     for client in clients {
         let version = results.version(&client.name).unwrap_or("-");
         // Some folders are named otherwise than the library in them.
         let version = version.strip_prefix(&format!("{} ", client.name)).unwrap_or(version);
         let [leveret, rabbitmq] = Column::ALL.map(|column| count(client, results, column));
         text.push_str(&format!(
-            "| [{name}]({folder}/{name}) | {version} | {leveret} | {rabbitmq} |\n",
+            "| [{name}](../{folder}/{name}) | {version} | {leveret} | {rabbitmq} |\n",
+            folder = kind.folder(),
             name = client.name
         ));
     }
@@ -184,7 +185,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::interop::client::Kind;
     use crate::interop::report::{CELERY, COMMON, Report, TOOLS};
     use crate::interop::results::Kept;
 

@@ -1,7 +1,7 @@
 //! `docs/tools.md`: the tools for readers.
 
 use super::Column;
-use super::client::Client;
+use super::client::{Client, Kind};
 use super::page::{reasons, summary};
 use super::report::Cell;
 use super::results::Results;
@@ -29,7 +29,7 @@ reason is below. **absent**: the tool could not be installed where this was writ
 /// The whole page.
 pub fn page(tools: &[Client], results: &Results) -> String {
     let mut text = HEAD.to_owned();
-    text.push_str(&summary(tools, results, "../interop/tools"));
+    text.push_str(&summary(tools, results, Kind::Tool));
     text.push_str(WORDS);
     for client in tools {
         if let Some(tool) = tool(&client.name) {
@@ -63,7 +63,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::interop::client::Kind;
     use crate::interop::report::{Outcome, Report};
     use crate::interop::results::Kept;
 

@@ -1,8 +1,5 @@
 //! The log, and events.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -84,22 +81,43 @@ fn log_tail(call: &Call) -> Result<Output, Failure> {
 
 fn log_tail_stream(call: &Call) -> Result<Output, Failure> {
     call.banner(format!("Streaming logs from node {} ...", call.node()));
-    let files = info::texts(call.status()?, "log_files");
-    let file = files.into_iter().find(|file| file.starts_with('/'));
-    let file = file.ok_or_else(|| Failure::unavailable("the log does not go to a file"))?;
-    let mut log = BufReader::new(File::open(file)?);
-    log.seek(SeekFrom::End(0))?;
-    let deadline = deadline(call);
-    let mut line = String::new();
-    while deadline.is_none_or(|deadline| Instant::now() < deadline) {
-        if log.read_line(&mut line)? == 0 {
-            thread::sleep(limits::POLL);
-        } else if line.ends_with('\n') {
-            print(&line);
-            line.clear();
+    follow(call, "leveret/log/stream", &|_| true)
+}
+
+fn consume_event_stream(call: &Call) -> Result<Output, Failure> {
+    call.banner(format!("Streaming logs from node {} ...", call.node()));
+    let wanted = literal(call.options.get("pattern").unwrap_or(".*"));
+    follow(call, "leveret/events", &|line| {
+        let event: Value = serde_json::from_str(line).unwrap_or_default();
+        info::text(&event, "event").contains(&wanted)
+    })
+}
+
+/// The letters of a pattern that must be there: that much of regular expressions is understood.
+fn literal(pattern: &str) -> String {
+    pattern.trim_start_matches('^').trim_end_matches('$').replace(".*", "").replace('\\', "")
+}
+
+/// Prints lines that are wanted as they come, for as long as is asked.
+fn follow(call: &Call, path: &str, is_wanted: &dyn Fn(&str) -> bool) -> Result<Output, Failure> {
+    let mut kept = Vec::new();
+    let mut take = |bytes: &[u8]| {
+        kept.extend_from_slice(bytes);
+        while let Some(end) = kept.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = kept.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            // Where nothing happens there is an empty line now and then.
+            if !line.trim().is_empty() && is_wanted(&line) {
+                print(&line);
+            }
         }
+    };
+    let client = call.client().map_err(|trouble| call.failure(trouble))?;
+    let status = client.follow(path, deadline(call), &mut take).map_err(|trouble| call.failure(trouble))?;
+    match status {
+        200..300 => Ok(Output::Done),
+        other => Err(Failure::unavailable(format!("{} is not offered: HTTP status {other}", call.command.name))),
     }
-    Ok(Output::Done)
 }
 
 /// When to stop following, if that was said.
@@ -109,41 +127,19 @@ fn deadline(call: &Call) -> Option<Instant> {
     if seconds == 0 { None } else { Instant::now().checked_add(Duration::from_secs(seconds)) }
 }
 
-/// The exchange that events come from, and the vhost that it is in.
-const EVENTS: [&str; 2] = ["/", "amq.rabbitmq.event"];
-
-fn consume_event_stream(call: &Call) -> Result<Output, Failure> {
-    call.banner(format!("Streaming logs from node {} ...", call.node()));
-    let [vhost, exchange] = EVENTS;
-    let queue = format!("events for leveretctl {}", std::process::id());
-    let pattern = call.options.get("pattern").filter(|pattern| *pattern != ".*").unwrap_or("#");
-    // It goes by itself when nobody asks for more.
-    let arguments = json!({"x-expires": limits::EVENTS_EXPIRE_MS, "x-max-length": limits::EVENTS_MAX});
-    call.put(&["queues", vhost, &queue], &json!({"durable": true, "arguments": arguments}))?;
-    call.post(&["bindings", vhost, "e", exchange, "q", &queue], &json!({"routing_key": pattern, "arguments": {}}))?;
-    let deadline = deadline(call);
-    while deadline.is_none_or(|deadline| Instant::now() < deadline) {
-        let wanted = json!({"count": limits::EVENTS_MAX, "ackmode": "ack_requeue_false", "encoding": "auto"});
-        let events = call.post(&["queues", vhost, &queue, "get"], &wanted)?.json();
-        let events = events.as_array().map(Vec::as_slice).unwrap_or_default();
-        events.iter().for_each(|event| print(&format!("{}\n", event_json(event))));
-        if events.is_empty() {
-            thread::sleep(limits::EVENTS_POLL);
-        }
-    }
-    call.delete(&["queues", vhost, &queue])?;
-    Ok(Output::Done)
-}
-
-/// An event as an object: what happened, and to what.
-fn event_json(message: &Value) -> Value {
-    let mut event = info::at(message, "properties.headers").as_object().cloned().unwrap_or_default();
-    event.insert("event".to_owned(), info::at(message, "routing_key").clone());
-    Value::Object(event)
-}
-
 fn rotate_logs(call: &Call) -> Result<Output, Failure> {
     call.banner(format!("Reopening logs for node {} ...", call.node()));
     call.post(&["leveret", "rotate_logs"], &json!({}))?;
     Ok(Output::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_taken_by_its_letters() {
+        let patterns = [".*", "^queue\\..*", "vhost", "queue.created$"].map(literal);
+        assert_eq!(patterns, ["", "queue.", "vhost", "queue.created"]);
+    }
 }

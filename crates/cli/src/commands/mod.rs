@@ -177,7 +177,7 @@ mod tests {
             assert!(!command.about.is_empty() && command.least <= command.most, "{}", command.name);
         }
         let known = |name: &&str| all().iter().any(|command| command.name == *name);
-        assert!(WITHOUT_APP.iter().all(|name| known(name)));
+        assert!(WITHOUT_APP.iter().all(known));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is done to queues.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::CTL;
 use crate::call::Call;
@@ -10,6 +10,7 @@ use crate::commands::info;
 use crate::failure::{Failure, Kind};
 use crate::output::Output;
 use crate::personality::Tool;
+use crate::term::Term;
 use crate::url;
 
 /// Commands that RabbitMQ does not have: `leveretctl` has them.
@@ -49,6 +50,24 @@ pub(super) const COMMANDS: &[Command] = &[
         "Starts deliveries again",
         resume_queue,
     ),
+    Command::new(
+        "move_messages",
+        (OURS, Group::Queues),
+        (2, 2),
+        "[--vhost <vhost>] <queue> <target_queue> [--count <count>]",
+        "Moves messages that wait in a queue to another queue",
+        move_messages,
+    )
+    .with(&[Switch::number("count")]),
+    Command::new(
+        "redrive_queue",
+        (OURS, Group::Queues),
+        (1, 1),
+        "[--vhost <vhost>] <queue> [--count <count>]",
+        "Puts dead letters that wait in a queue back into the queues in which they died first",
+        redrive_queue,
+    )
+    .with(&[Switch::number("count")]),
 ];
 
 fn purge_queue(call: &Call) -> Result<Output, Failure> {
@@ -105,4 +124,26 @@ fn resume_queue(call: &Call) -> Result<Output, Failure> {
 fn turn(call: &Call, verb: &str) -> Result<Output, Failure> {
     call.post(&["queues", call.vhost(), call.argument(0), verb], &json!({}))?;
     Ok(Output::Done)
+}
+
+fn move_messages(call: &Call) -> Result<Output, Failure> {
+    let (from, to) = (call.argument(0), call.argument(1));
+    call.banner(format!("Moving messages of queue '{from}' to queue '{to}' in vhost '{}' ...", call.vhost()));
+    transfer(call, "move", json!({"to_queue": to}))
+}
+
+fn redrive_queue(call: &Call) -> Result<Output, Failure> {
+    call.banner(format!("Redriving dead letters of queue '{}' in vhost '{}' ...", call.argument(0), call.vhost()));
+    transfer(call, "redrive", json!({}))
+}
+
+/// Has messages moved, and says how many were.
+fn transfer(call: &Call, verb: &str, mut body: Value) -> Result<Output, Failure> {
+    let count = call.options.get("count").and_then(|count| count.parse::<u64>().ok());
+    if let (Some(count), Some(body)) = (count, body.as_object_mut()) {
+        body.insert("count".to_owned(), json!(count));
+    }
+    let answer = call.post(&["queues", call.vhost(), call.argument(0), verb], &body)?.json();
+    let moved = info::number(&answer, "moved");
+    Ok(Output::report(format!("Moved {moved} messages"), Term::from_json(&answer)))
 }

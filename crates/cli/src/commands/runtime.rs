@@ -5,6 +5,7 @@ use std::net::ToSocketAddrs as _;
 
 use serde_json::json;
 
+use super::quorum::drawn;
 use super::{BOTH, CTL, DIAGNOSTICS};
 use crate::call::Call;
 use crate::command::{Command, Group, Switch};
@@ -76,6 +77,30 @@ pub(super) const COMMANDS: &[Command] = &[
         federation_links,
     )
     .with(&[Switch::flag("only-down")]),
+    Command::new(
+        "enable_auth_attempt_source_tracking",
+        (DIAGNOSTICS, Group::Configuration),
+        (0, 0),
+        "",
+        "Does nothing: logins are counted by where they come from anyway",
+        source_tracking,
+    ),
+    Command::new(
+        "disable_auth_attempt_source_tracking",
+        (DIAGNOSTICS, Group::Configuration),
+        (0, 0),
+        "",
+        "Does nothing: it costs nothing",
+        source_tracking,
+    ),
+    Command::new(
+        "metadata_store_status",
+        (DIAGNOSTICS, GROUP),
+        (0, 0),
+        "",
+        "Shows the one replica of what is set up",
+        metadata_store_status,
+    ),
 ];
 
 fn nothing_stuck(call: &Call) -> Result<Output, Failure> {
@@ -147,4 +172,16 @@ fn delete_shovel(call: &Call) -> Result<Output, Failure> {
         return Ok(Output::Done);
     }
     Err(Failure::unavailable(format!("Shovel with the given name was not found on the target node '{}'", call.node())))
+}
+
+fn source_tracking(call: &Call) -> Result<Output, Failure> {
+    let doing = if call.command.name.starts_with("enable") { "Enabling" } else { "Disabling" };
+    call.banner(format!("{doing} authentication attempt source tracking ..."));
+    Ok(Output::Done)
+}
+
+fn metadata_store_status(call: &Call) -> Result<Output, Failure> {
+    call.banner(format!("Status of metadata store on node {} ...", call.node()));
+    let row = vec![Term::atom(call.node()), Term::atom("leader"), Term::atom("voter")];
+    Ok(drawn(call, &["Node Name", "Raft State", "Membership"], vec![row]))
 }

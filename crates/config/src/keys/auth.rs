@@ -153,6 +153,14 @@ pub(super) const KEYS: &[Key] = &[
             s.auth.oauth2.scope_aliases.insert(first(names).to_owned(), text.to_owned());
         }),
     ),
+    Key::honoured(
+        "auth_oauth2.scope_aliases.$number.alias",
+        Take::Text(|s, names, text| alias_pair(s, names).0 = text.to_owned()),
+    ),
+    Key::honoured(
+        "auth_oauth2.scope_aliases.$number.scope",
+        Take::Text(|s, names, text| alias_pair(s, names).1 = text.to_owned()),
+    ),
     Key::honoured("auth_oauth2.verify_aud", Take::Bool(|s, _, is| s.auth.oauth2.verify_aud = is)).or("true"),
     Key::honoured(
         "auth_oauth2.default_key",
@@ -243,6 +251,10 @@ fn place<'a>(settings: &'a mut Settings, names: &[String], name: &str) -> &'a mu
     let kind = backend(name);
     let number = first(names).parse().unwrap_or(u32::MAX);
     settings.auth.backends.entry(number).or_insert(AuthBackend { authn: kind, authz: kind })
+}
+
+fn alias_pair<'a>(settings: &'a mut Settings, names: &[String]) -> &'a mut (String, String) {
+    settings.auth.oauth2.scope_alias_pairs.entry(first(names).to_owned()).or_default()
 }
 
 fn ask(settings: &mut Settings, question: &str, query: LdapQuery) {

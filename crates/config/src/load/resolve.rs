@@ -65,6 +65,7 @@ pub(super) fn resolve(gathered: &mut Gathered) -> (Settings, Vec<Explained>) {
     }
     drop_doubles(&mut effective, gathered);
     let settings = put(&effective, gathered);
+    tell_ports(&settings, &mut effective);
     let mut origins: Vec<Explained> = effective.into_values().map(Effective::explain).collect();
     origins.sort_by(|left, right| left.key.cmp(&right.key));
     (settings, origins)
@@ -193,6 +194,18 @@ fn put(effective: &BTreeMap<Place, Effective>, gathered: &mut Gathered) -> Setti
     settings
 }
 
+/// The ports of HTTP that nobody gave depend on other keys.
+fn tell_ports(settings: &Settings, effective: &mut BTreeMap<Place, Effective>) {
+    for (http, key) in
+        [(&settings.management.http, "management.tcp.port"), (&settings.prometheus.http, "prometheus.tcp.port")]
+    {
+        let untold = |entry: &&mut Effective| entry.said.key == key && entry.said.layer == Layer::Default;
+        if let Some(entry) = effective.values_mut().find(untold) {
+            entry.said.value = http.port.unwrap_or_default().to_string();
+        }
+    }
+}
+
 /// Whoever turns off what is not there gets what they want.
 fn is_off(value: &str) -> bool {
     matches!(value, "false" | "none" | "off")
@@ -214,6 +227,8 @@ fn origin_of<'a>(effective: &'a BTreeMap<Place, Effective>, key: &str) -> Option
 fn finish(settings: &mut Settings, effective: &BTreeMap<Place, Effective>, gathered: &mut Gathered) {
     let layer = |key: &str| effective.values().find(|entry| entry.said.key == key).map(|entry| entry.said.layer);
     let is_given = |key: &str| layer(key).is_some_and(|layer| layer > Layer::Default);
+    let oauth2 = &mut settings.auth.oauth2;
+    oauth2.scope_aliases.extend(std::mem::take(&mut oauth2.scope_alias_pairs).into_values());
     settings.seed.is_user_explicit = layer("default_user").is_some_and(|layer| layer >= Layer::Environment);
     if let Some(ip) = settings.listeners.bind {
         // RabbitMQ's own variable is about AMQP alone.

@@ -229,6 +229,7 @@ fn a_free_port_takes_no_fixed_ones_beside_it() {
     let place = Place::new().flag("--port", "listeners.tcp.default", "0");
     let s = place.settings();
     assert_eq!((s.management.http.port, s.prometheus.http.port), (None, None));
+    assert_eq!(place.origin("management.tcp.port"), "0 default");
     let s = place.flag("--management-port", "management.tcp.port", "auto").settings();
     assert_eq!((s.management.http.port, s.prometheus.http.port), (Some(0), None));
     let off = Place::new().flag("--management-port", "management.tcp.port", "0").settings();
@@ -378,6 +379,15 @@ fn the_node_name_has_no_host_in_it() {
         let place = Place::new().environment(&[("RABBITMQ_NODENAME", name)]);
         assert_eq!(place.settings().node.name, expected);
     }
+}
+
+#[test]
+fn scope_aliases_are_said_in_two_ways() {
+    let text = "auth_oauth2.scope_aliases.admin = a b\nauth_oauth2.scope_aliases.1.alias = dev.user\n\
+                auth_oauth2.scope_aliases.1.scope = c\n";
+    let aliases = Place::conf(text).settings().auth.oauth2.scope_aliases;
+    let expected = [("admin", "a b"), ("dev.user", "c")];
+    assert_eq!(aliases, expected.map(|(alias, scope)| (alias.to_owned(), scope.to_owned())).into_iter().collect());
 }
 
 #[test]

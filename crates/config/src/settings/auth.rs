@@ -102,6 +102,8 @@ pub struct OAuth2 {
     pub preferred_username_claims: Vec<String>,
     /// What a scope stands for.
     pub scope_aliases: BTreeMap<String, String>,
+    /// Alias and scope by a number, as they are read; in the end all are in `scope_aliases`.
+    pub scope_alias_pairs: BTreeMap<String, (String, String)>,
     /// The audience must be ours.
     pub verify_aud: bool,
     /// The key of tokens that name none.

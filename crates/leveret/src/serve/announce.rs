@@ -76,7 +76,7 @@ fn spoken(addresses: &[SocketAddr]) -> String {
 /// Says that nobody listens any more.
 pub(super) fn stopped(listeners: &[ListenerFacts]) {
     for listener in listeners {
-        let kind = match &*listener.protocol {
+        let kind = match listener.protocol {
             "amqp" => "TCP",
             "amqp/ssl" => "TLS (SSL)",
             _ => continue,

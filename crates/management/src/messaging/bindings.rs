@@ -26,7 +26,7 @@ pub(super) fn resources() -> Vec<Resource> {
         Resource::at("/api/bindings/{vhost}").get(visible, "The bindings of a vhost", list),
         Resource::at("/api/bindings/{vhost}/e/{source}/{kind}/{destination}")
             .get(visible, "The bindings between an exchange and a queue (q) or an exchange (e)", between)
-            .post(Right::Vhost, "Bind a queue or an exchange to an exchange", bind),
+            .post(Right::Vhost, "Bind a queue or an exchange to an exchange; fields routing_key, arguments", bind),
         Resource::at("/api/bindings/{vhost}/e/{source}/{kind}/{destination}/{props}")
             .get(visible, "A binding by its properties_key", get)
             .delete(Right::Vhost, "Unbind", unbind),

@@ -183,10 +183,8 @@ async fn get(call: Call) -> Answer {
 }
 
 async fn close(call: Call) -> Answer {
-    // Who is gone is closed.
-    let Some(report) = find_by_name(call.param("connection"), |name| call.api.node.connection(name)) else {
-        return Ok(answer::no_content());
-    };
+    let found = find_by_name(call.param("connection"), |name| call.api.node.connection(name));
+    let report = found.ok_or(ApiError::NoObject)?;
     call.may_close_of(&report.user)?;
     call.api.node.close_connection_by_id(report.id, &call.reason());
     Ok(answer::no_content())

@@ -24,8 +24,8 @@ pub(super) fn resources() -> Vec<Resource> {
         Resource::at("/api/exchanges/{vhost}").get(Right::VhostVisible, "The exchanges of a vhost", list),
         Resource::at("/api/exchanges/{vhost}/{exchange}")
             .get(Right::VhostVisible, "An exchange", get)
-            .put(Right::Vhost, "Declare an exchange", declare)
-            .delete(Right::Vhost, "Delete an exchange", delete),
+            .put(Right::Vhost, "Declare an exchange; fields type, durable, auto_delete, internal, arguments", declare)
+            .delete(Right::Vhost, "Delete an exchange; in the query if-unused", delete),
     ]
 }
 

@@ -12,6 +12,8 @@ use leveret_server::engine::names::Name;
 use leveret_server::engine::queue::arguments::QueueType;
 use leveret_server::engine::queue::{Entry, Got, Queue, Settled};
 use leveret_server::engine::stream::StreamRefused;
+use leveret_server::engine::trace::Tap;
+use leveret_server::session::publish_once::HTTP;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
@@ -29,7 +31,7 @@ use crate::messaging::refusal::with_code;
 pub(super) fn resources() -> Vec<Resource> {
     vec![Resource::at("/api/queues/{vhost}/{queue}/get").post(
         Right::Vhost,
-        "Get messages from a queue, and requeue them or not",
+        "Get messages from a queue, and requeue them or not; fields count, ackmode, encoding, truncate",
         get,
     )]
 }
@@ -151,6 +153,10 @@ async fn get(call: Call) -> Answer {
     let mut rows = Vec::new();
     while rows.len() < count {
         let Some((entry, left)) = next(&queue, then == Then::Acked).await? else { break };
+        if let Some(vhost) = queue.traced_in() {
+            let tap = Tap { connection: HTTP, channel: 0, user: call.access.name() };
+            vhost.trace_delivery(&tap, &entry.message.parts(), &queue.name, entry.deliveries > 0);
+        }
         let mut row = Map::new();
         row.insert("redelivered".to_owned(), (entry.deliveries > 0).into());
         row.insert("message_count".to_owned(), left.into());

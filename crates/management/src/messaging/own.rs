@@ -29,7 +29,7 @@ pub(super) fn resources() -> Vec<Resource> {
         ),
         Resource::at("/api/queues/{vhost}/{queue}/messages").get(
             Right::Vhost,
-            "Look at the messages of a queue, ready or not, without taking any",
+            "Look at the messages of a queue, ready or not, without taking any; in the query from, count, bytes, encoding, truncate",
             browse,
         ),
         Resource::at("/api/queues/{vhost}/{queue}/messages/{position}").delete(

@@ -18,7 +18,7 @@ use crate::messaging::refusal::with_code;
 pub(super) fn resources() -> Vec<Resource> {
     vec![Resource::at("/api/exchanges/{vhost}/{exchange}/publish").post(
         Right::Vhost,
-        "Publish a message, and hear whether it was routed",
+        "Publish a message, and hear whether it was routed; fields properties, routing_key, payload, payload_encoding",
         publish,
     )]
 }

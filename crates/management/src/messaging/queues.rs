@@ -37,8 +37,8 @@ pub(super) fn resources() -> Vec<Resource> {
         Resource::at("/api/queues/{vhost}").get(Right::VhostVisible, "The queues of a vhost", list),
         Resource::at("/api/queues/{vhost}/{queue}")
             .get(Right::VhostVisible, "A queue and its consumers", get)
-            .put(Right::Vhost, "Declare a queue", declare)
-            .delete(Right::Vhost, "Delete a queue", delete),
+            .put(Right::Vhost, "Declare a queue; fields durable, auto_delete, arguments", declare)
+            .delete(Right::Vhost, "Delete a queue; in the query if-empty, if-unused", delete),
         Resource::at("/api/queues/{vhost}/{queue}/contents").delete(
             Right::Vhost,
             "Drop the ready messages of a queue",

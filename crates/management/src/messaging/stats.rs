@@ -6,6 +6,7 @@ use leveret_server::statistics::{Point, Series, Span, series};
 use serde_json::{Map, Value, json};
 
 use crate::http::query::Query;
+use crate::time::date;
 
 /// What is counted of a queue.
 pub(crate) const QUEUE: &[&str] =
@@ -87,18 +88,6 @@ pub(crate) fn timestamp(at_ms: u64) -> String {
     let (seconds, ms) = (of_day_ms / 1000, of_day_ms % 1000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}+00:00")
-}
-
-/// Year, month and day of so many days after 1970 began (the Gregorian calendar, whose years here begin in March).
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -125,3 +125,24 @@ async fn what_makes_no_sense_is_refused() {
     assert_eq!((stream.status, &stream.json()["reason"]), (400, &reason.into()));
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_and_got_by_http_is_traced() {
+    let broker = Broker::start().await;
+    for name in ["q", "traces"] {
+        broker.call("PUT", &format!("/api/queues/%2F/{name}"), "{}").await;
+    }
+    let bound =
+        broker.call("POST", "/api/bindings/%2F/e/amq.rabbitmq.trace/q/traces", r##"{"routing_key":"#"}"##).await;
+    assert_eq!(bound.status, 201);
+    broker.server.broker().vhost("/").unwrap().set_tracing(true);
+    publish(&broker, "amq.default", &message("seen")).await;
+    get(&broker, &json!({"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"})).await;
+    broker.server.broker().vhost("/").unwrap().set_tracing(false);
+    let traces = broker.get("/api/queues/%2F/traces/messages").await;
+    let keys: Vec<&Value> = traces["messages"].as_array().unwrap().iter().map(|row| &row["routing_key"]).collect();
+    assert_eq!(keys, ["publish.", "deliver.q"]);
+    let headers = &traces["messages"][0]["properties"]["headers"];
+    assert_eq!((&headers["user"], &headers["routed_queues"]), (&"guest".into(), &json!(["q"])));
+    broker.stop().await;
+}
