@@ -479,6 +479,25 @@ fn what_clients_may_ask_for_is_what_the_file_says() {
 }
 
 #[test]
+fn a_queue_may_be_declared_again_as_of_another_type() {
+    if skip_without_process("a_queue_may_be_declared_again_as_of_another_type") {
+        return;
+    }
+    let place = Place::new();
+    let path = place.file("relaxed.conf", "quorum_queue.property_equivalence.relaxed_checks_on_redeclaration = true\n");
+    let broker = Broker::start_with(&["--config", &path]);
+    let connection = Connection::open(&broker);
+    let channel = connection.channel(1);
+    let declare =
+        |queue_type: &str| channel.declare("q", &[Flag::Durable], &table([("x-queue-type", queue_type.into())]));
+    declare("quorum");
+    channel.publish("", "q", "x");
+    wait_until("the message is there", || channel.counts("q").0 == 1);
+    // It stays what it is.
+    assert_eq!(declare("classic").message_count, 1);
+}
+
+#[test]
 fn a_quarter_of_a_gibibyte_is_enough() {
     if skip_without_process("a_quarter_of_a_gibibyte_is_enough") {
         return;

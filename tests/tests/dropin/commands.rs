@@ -2,8 +2,9 @@
 
 use leveret_tests::broker::skip_without_process;
 use leveret_tests::prelude::*;
+use serde_json::Value;
 
-use crate::host::{Host, text};
+use crate::host::{Host, Server, text};
 
 /// What `timeout:` of a health check commonly is.
 const HEALTH_MAX: Duration = Duration::from_secs(3);
@@ -100,6 +101,29 @@ const STOPPED: [Row; 5] = [
     ),
 ];
 
+/// What operators, Ansible and the cluster operator of Kubernetes run.
+const ADMINISTRATION: [Row; 15] = [
+    ("rabbitmqctl close_all_connections enough", OK, &["Closing all connections in vhost /", "Closed 0 connections"]),
+    ("rabbitmqctl set_disk_free_limit 50MB", OK, &["Setting disk free limit on NODE"]),
+    ("rabbitmqctl report", OK, &["Reporting server status of node NODE"]),
+    ("rabbitmqctl environment", OK, &["Application environment of node NODE", "heartbeat"]),
+    ("rabbitmqctl cluster_status", OK, &["Cluster status of node NODE"]),
+    ("rabbitmqctl trace_on && rabbitmqctl -q list_vhosts name tracing", OK, &["name\ttracing", "/\ttrue"]),
+    ("rabbitmqctl trace_off && rabbitmqctl -q list_vhosts name tracing", OK, &["/\tfalse"]),
+    ("rabbitmqctl -q list_global_parameters", OK, &["name\tvalue"]),
+    ("rabbitmqctl -q list_parameters -p /", OK, &[]),
+    ("rabbitmqctl set_user_tags guest administrator monitoring", OK, &["Setting tags for user \"guest\" to"]),
+    ("rabbitmqctl -q list_users", OK, &["guest\t[administrator, monitoring]"]),
+    (
+        "rabbitmqctl set_policy --priority 1 --apply-to queues limit '^q' '{\"max-length\":5}'",
+        OK,
+        &["Setting policy \"limit\""],
+    ),
+    ("rabbitmq-upgrade drain && rabbitmq-upgrade revive", OK, &["maintenance mode"]),
+    ("rabbitmq-diagnostics listeners", OK, &["port: PORT, protocol: amqp"]),
+    ("rabbitmqctl shutdown", OK, &["Shutting down RabbitMQ node NODE"]),
+];
+
 /// Runs each line and tells all that went otherwise.
 fn check(host: &Host, rows: &[Row], replace: &[(&str, String)]) {
     let replaced = |text: &str| replace.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
@@ -129,11 +153,27 @@ fn health_commands_answer_as_rabbitmqs() {
     }
     let host = Host::new();
     let server = host.start();
-    let node = host.get("/api/overview", "guest:guest")["node"].as_str().expect("a name").to_owned();
-    let (port, management_port) = (host.amqp_port.to_string(), host.management_port.to_string());
-    let replace = [("NODE", node), ("MANAGEMENT", management_port), ("PORT", port), ("@PID", server.pid().to_string())];
-    check(&host, &RUNNING, &replace);
+    check(&host, &RUNNING, &names(&host, &server));
     server.stop();
+}
+
+#[test]
+fn commands_of_operators_work() {
+    if skip_without_process("commands_of_operators_work") {
+        return;
+    }
+    let host = Host::new();
+    let mut server = host.start();
+    check(&host, &ADMINISTRATION, &names(&host, &server));
+    assert_eq!(server.wait(), Some(0), "the last of them has shut it down");
+}
+
+/// What the words in capitals stand for.
+fn names(host: &Host, server: &Server) -> [(&'static str, String); 4] {
+    let overview = host.get("/api/overview", "guest:guest");
+    let node = overview.get("node").and_then(Value::as_str).expect("a name").to_owned();
+    let (port, management_port) = (host.amqp_port.to_string(), host.management_port.to_string());
+    [("NODE", node), ("MANAGEMENT", management_port), ("PORT", port), ("@PID", server.pid().to_string())]
 }
 
 #[test]
