@@ -24,7 +24,11 @@ fn broker(test: &str) -> Option<Broker> {
     }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
-    thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(answer(stream))));
+    thread::spawn(move || {
+        listener.incoming().flatten().for_each(|stream| {
+            let _ = answer(stream);
+        })
+    });
     let home = Home::new();
     let config = home.path().join("rabbitmq.conf");
     let settings = format!(

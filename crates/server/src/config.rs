@@ -9,8 +9,8 @@ use leveret_store::Durability;
 
 use crate::auth::AuthConfig;
 use crate::limits_in_force::{DiskLimit, Watermark};
-use crate::statistics;
 use crate::seed::Seed;
+use crate::statistics;
 use crate::terms::Terms;
 use crate::tls::TlsConfig;
 
@@ -91,13 +91,7 @@ pub struct SocketOptions {
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        Self {
-            backlog: BACKLOG,
-            nodelay: true,
-            keepalive: true,
-            send_buffer_bytes: None,
-            receive_buffer_bytes: None,
-        }
+        Self { backlog: BACKLOG, nodelay: true, keepalive: true, send_buffer_bytes: None, receive_buffer_bytes: None }
     }
 }
 

@@ -28,7 +28,9 @@ pub enum Error {
         source: io::Error,
     },
     /// A listener speaks TLS, and there is nothing to speak it with.
-    #[error("cannot listen on {address} with TLS: there is no certificate. Set ssl_options.certfile and ssl_options.keyfile")]
+    #[error(
+        "cannot listen on {address} with TLS: there is no certificate. Set ssl_options.certfile and ssl_options.keyfile"
+    )]
     NoCertificate {
         /// The address asked for.
         address: SocketAddr,
