@@ -21,6 +21,13 @@ fn sources(directory: &Path, extension: &str) -> HashMap<String, String> {
     sources
 }
 
+/// Adds sources to others: files of two packages may have one name.
+fn add(known: &mut HashMap<String, String>, more: HashMap<String, String>) {
+    for (name, text) in more {
+        known.entry(name).or_default().push_str(&text);
+    }
+}
+
 /// Every `file::test` between backquotes.
 fn references(table: &str) -> Vec<(&str, &str)> {
     table.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::")).collect()
@@ -85,13 +92,10 @@ fn every_named_test_exists() {
     for package in fs::read_dir(root.join("crates")).expect("the packages can be listed") {
         let package = package.expect("an entry can be read").path();
         for directory in ["tests", "src"].map(|name| package.join(name)).iter().filter(|path| path.is_dir()) {
-            for (name, text) in sources(directory, "rs") {
-                // Files of two packages may have one name.
-                known.entry(name).or_default().push_str(&text);
-            }
+            add(&mut known, sources(directory, "rs"));
         }
     }
-    known.extend(sources(&root.join("interop/pika/tests"), "py"));
+    add(&mut known, sources(&root.join("interop/pika/tests"), "py"));
     let references = references(&table);
     assert!(references.len() >= REFERENCES_MIN, "only {} tests are named", references.len());
     let is_missing = |(file, test): &&(&str, &str)| {
