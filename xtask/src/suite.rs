@@ -21,13 +21,13 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<()> {
 pub fn test(workspace: &Workspace) -> anyhow::Result<()> {
     let mut plan = Plan::default();
     text_steps(&mut plan, workspace);
-    plan.step("clippy", || clippy(workspace, &["--workspace", "--all-targets"]));
+    plan.step("clippy", || clippy(workspace, &["--workspace", "--all-targets", "--all-features"]));
     plan.step("docs", || {
         command::run(workspace.cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
     plan.step("unit and property tests", || {
         let packages = workspace.libraries().chain(["xtask"]);
-        cargo_test(workspace, packages, &["--lib", "--bins", "--tests"])
+        cargo_test(workspace, packages, &["--lib", "--bins", "--tests", "--features", "leveret-server/ldap"])
     });
     plan.step("crash points of the store", || crash_model(workspace));
     plan.step("documentation tests", || cargo_test(workspace, workspace.libraries(), &["--doc"]));
