@@ -74,7 +74,8 @@ mod tests {
         health/checks/below-node-connection-limit G|health/checks/ready-to-serve-clients G|reset D|reset/{} D|\
         rebalance/queues P|auth G|auth/attempts/{} GD|auth/attempts/{}/source GD|auth/hash_password/{} G|login PD|\
         config/effective G|shovels G|shovels/{} G|shovels/vhost/{}/{} GD|shovels/vhost/{}/{}/restart D|federation-links G|\
-        federation-links/{} G|stream/connections G|stream/publishers G|stream/consumers G";
+        federation-links/{} G|federation-links/vhost/{}/{}/{}/restart D|traces G|traces/{} G|traces/{}/{} GUD|\
+        trace-files G|trace-files/{} GD|stream/connections G|stream/publishers G|stream/consumers G";
 
     /// A path whose parameters have lost their names.
     fn nameless(path: &str) -> String {
