@@ -273,7 +273,7 @@ fn drain(broker: &Broker) {
 }
 
 fn backlog_stays_out_of_memory(props: &Props) {
-    const LEFT_MAX: u64 = 64 * MIB;
+    const LEFT_MAX: u64 = 32 * MIB;
     let home = Home::new();
     let broker = home.start_with(&["--memory-budget", &MEMORY_BUDGET.to_string()]);
     let channel = Connection::open(&broker).channel(1);

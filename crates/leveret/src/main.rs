@@ -1,6 +1,5 @@
 //! The leveret command, and the tools that it is by other names.
 
-#[cfg(feature = "mimalloc")]
 mod allocator;
 mod check;
 mod cli;

@@ -19,16 +19,11 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-#[cfg(feature = "mimalloc")]
 use crate::allocator::tidy;
 use crate::cli::ServeOptions;
 use crate::logging::{self, Logging};
 use crate::notify::{State, notify};
 use crate::pid_file::PidFiles;
-
-/// Other allocators look after themselves.
-#[cfg(not(feature = "mimalloc"))]
-use std::future::pending as tidy;
 
 /// How long a stop waits for HTTP clients.
 const HTTP_PATIENCE: Duration = Duration::from_secs(1);

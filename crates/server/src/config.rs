@@ -33,6 +33,8 @@ pub struct ServerConfig {
     pub auth: AuthConfig,
     /// How durable things are kept; none keeps nothing.
     pub store: Option<StoreConfig>,
+    /// Has the allocator give back what the calling thread has freed: the threads of the store call it when they fall idle.
+    pub release_memory: fn(),
     /// What clients may ask for.
     pub terms: Terms,
     /// What is there when it begins to listen.
@@ -137,6 +139,7 @@ impl Default for ServerConfig {
             handshake_timeout: HANDSHAKE_PATIENCE,
             auth: AuthConfig::default(),
             store: None,
+            release_memory: || {},
             terms: Terms::default(),
             seed: Seed::default(),
             message_bytes_max: None,

@@ -105,7 +105,7 @@ impl Server {
         let (listeners, tls) = Listener::bind_all(config)?;
         let addresses = listeners.iter().map(Listener::address).collect();
         let failed = CancellationToken::new();
-        let Opened { broker, storage } = storage::open(config.store.as_ref(), &failed)?;
+        let Opened { broker, storage } = storage::open(config, &failed)?;
         let broker = Arc::new(broker);
         broker.set_loopback_users(config.auth.loopback_users.iter().map(String::as_str));
         let authenticator = auth::authenticator(&config.auth, &broker)?;

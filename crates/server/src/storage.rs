@@ -11,7 +11,7 @@ use leveret_store::{Options, Recovery, Store, Threads};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
-use crate::config::StoreConfig;
+use crate::config::ServerConfig;
 use crate::error::Error;
 use crate::memory::default_budget_bytes;
 use crate::server::random;
@@ -36,8 +36,9 @@ impl std::fmt::Debug for Storage {
 
 /// Opens the store and restores the broker from it; without a configuration the broker keeps nothing. `failed` is cancelled
 /// when the disk fails: nothing is confirmed from then on.
-pub(crate) fn open(config: Option<&StoreConfig>, failed: &CancellationToken) -> Result<Opened, Error> {
-    let Some(config) = config else {
+pub(crate) fn open(config: &ServerConfig, failed: &CancellationToken) -> Result<Opened, Error> {
+    let release_memory = config.release_memory;
+    let Some(config) = &config.store else {
         let services = services(Arc::new(MemoryJournal::default()), MemoryBudget::default());
         return Ok(Opened { broker: Broker::with_services(services), storage: None });
     };
@@ -46,6 +47,7 @@ pub(crate) fn open(config: Option<&StoreConfig>, failed: &CancellationToken) -> 
         durability: config.durability,
         disk_free_min_bytes: config.disk_free_min_bytes,
         recover: config.recover,
+        release_memory,
         on_failure: Arc::new(move |error| {
             tracing::error!(%error, "the store has failed: nothing is confirmed any more");
             failed.cancel();

@@ -92,16 +92,17 @@ impl Store {
     ///
     /// # Errors
     /// When the disk has failed.
-    pub(crate) fn keep_when_quiet(&self) -> Result<(), Error> {
+    pub(crate) fn keep_when_quiet(&self) -> Result<bool, Error> {
         let mut keeper = self.keeper.lock();
         let end = self.appended();
         keeper.quiet_looks = if keeper.seen == end { keeper.quiet_looks.saturating_add(1) } else { 0 };
         keeper.seen = end;
         // Once: if there is waste after that too, it cannot be helped.
         if keeper.quiet_looks != QUIET_LOOKS || !self.has_waste() {
-            return Ok(());
+            return Ok(false);
         }
-        self.checkpoint(false).or_else(|error| self.without_room(error, ()))
+        self.checkpoint(false).or_else(|error| self.without_room(error, ()))?;
+        Ok(true)
     }
 
     /// Writes a checkpoint, and gives back what it does not need. `clean`: nothing will follow.

@@ -31,6 +31,7 @@ mod checksum;
 pub mod disk;
 pub mod durability;
 pub mod error;
+mod idle;
 pub mod journal;
 mod keeper;
 pub mod limits;

@@ -1,5 +1,7 @@
 //! Every bound of the store, by name.
 
+use std::time::Duration;
+
 /// Blocks of the journal begin at multiples of this: no two commits write the same sector.
 pub const SECTOR_BYTES: usize = 512;
 
@@ -106,6 +108,9 @@ pub const KEEPER_QUEUES_MAX: usize = 1024;
 
 /// Bytes that the keeper appends to the journal before it has them committed.
 pub const KEEPER_FORWARD_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// A thread that has had nothing to do for this long gives back its memory.
+pub const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// How often the keeper looks whether there is something for it to do, in milliseconds.
 pub const KEEPER_PAUSE_MS: u64 = 200;

@@ -29,6 +29,8 @@ pub struct Options {
     pub recover: bool,
     /// Milliseconds since 1970, by the wall clock.
     pub now_ms: fn() -> u64,
+    /// Has the allocator give back what the calling thread has freed: called by each thread of the store that has fallen idle.
+    pub release_memory: fn(),
     /// Called once, when the disk has failed: nothing is confirmed from then on.
     pub on_failure: Arc<dyn Fn(&Error) + Send + Sync>,
 }
@@ -45,6 +47,7 @@ impl Default for Options {
             disk_free_min_bytes: limits::DISK_FREE_MIN_BYTES,
             recover: false,
             now_ms: wall_clock_ms,
+            release_memory: || {},
             on_failure: Arc::new(|_| {}),
         }
     }

@@ -11,6 +11,7 @@ use leveret_engine::names::QueueId;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Error;
+use crate::idle::Idle;
 use crate::journal::BodyReader;
 use crate::limits::{PAGE_ATTEMPTS_MAX, PAGE_READ_BYTES};
 use crate::record::Payload;
@@ -45,7 +46,7 @@ impl Pager {
     }
 
     /// The next request; none when the threads shall end.
-    pub(crate) fn wait(&self) -> Option<Wanted> {
+    pub(crate) fn wait(&self, idle: &mut Idle) -> Option<Wanted> {
         let mut asked = self.asked.lock();
         loop {
             if asked.stopping {
@@ -54,7 +55,7 @@ impl Pager {
             if let Some(wanted) = asked.requests.pop_front() {
                 return Some(wanted);
             }
-            self.came.wait(&mut asked);
+            idle.wait(&self.came, &mut asked);
         }
     }
 

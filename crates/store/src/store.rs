@@ -12,8 +12,10 @@ use parking_lot::{Condvar, Mutex};
 use crate::blob::Blobs;
 use crate::disk::{Disk, Space};
 use crate::error::Error;
+use crate::idle::Idle;
 use crate::journal::{Committed, Log, Room, Tail, Work};
 use crate::keeper::Keeper;
+use crate::limits::IDLE_AFTER;
 use crate::options::Options;
 use crate::pager::Pager;
 use crate::recovery::{self, Recovery};
@@ -209,13 +211,18 @@ impl Store {
         self.applied_rose.notify_all();
     }
 
-    /// What the committer's thread does: one piece of work, or waits for it until `timeout`.
-    pub(crate) fn work(&self, timeout: std::time::Duration) -> Result<(), Error> {
-        match self.log.wait_for_work(timeout) {
-            Work::Commit => self.commit().map(drop),
-            Work::Sync => self.log.sync(),
-            Work::Nothing => Ok(()),
+    /// What the committer's thread does: one piece of work, or waits for it until it has been idle for a while.
+    pub(crate) fn work(&self, idle: &mut Idle) -> Result<(), Error> {
+        match self.log.wait_for_work(IDLE_AFTER) {
+            Work::Nothing => {
+                idle.passed();
+                return Ok(());
+            }
+            Work::Commit => drop(self.commit()?),
+            Work::Sync => self.log.sync()?,
         }
+        idle.worked();
+        Ok(())
     }
 
     pub(crate) fn has_failed(&self) -> bool {

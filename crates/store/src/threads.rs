@@ -9,11 +9,9 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Error;
+use crate::idle::Idle;
 use crate::limits::{KEEPER_PAUSE_MS, PAGERS};
 use crate::store::Store;
-
-/// How long the committer's thread sleeps when there is nothing to do.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// The threads of a store that is running.
 #[derive(Debug)]
@@ -46,14 +44,20 @@ impl Store {
         let mut threads =
             Threads { store: Arc::clone(self), shared: Arc::default(), threads: Vec::with_capacity(3 + PAGERS) };
         threads.spawn("store-commit", |store, shared| {
+            let mut idle = Idle::new(store.options.release_memory);
             while !shared.is_stopping() && !store.has_failed() {
-                store.work(IDLE)?;
+                store.work(&mut idle)?;
             }
             Ok(())
         })?;
         threads.spawn("store-keep", |store, shared| {
+            let mut idle = Idle::new(store.options.release_memory);
             while !shared.is_stopping() && !store.has_failed() {
-                store.tend()?;
+                if store.tend()? {
+                    idle.worked();
+                } else {
+                    idle.passed();
+                }
                 let mut pause = shared.pause.lock();
                 if !shared.is_stopping() {
                     shared.woken.wait_for(&mut pause, Duration::from_millis(KEEPER_PAUSE_MS));
@@ -63,14 +67,15 @@ impl Store {
         })?;
         for _ in 0..PAGERS {
             threads.spawn("store-page", |store, shared| {
-                while let Some(wanted) = store.pager.wait() {
+                let mut idle = Idle::new(store.options.release_memory);
+                while let Some(wanted) = store.pager.wait(&mut idle) {
                     store.serve(wanted, &shared.stopping)?;
                 }
                 Ok(())
             })?;
         }
         threads.spawn("store-blobs", |store, _| {
-            store.blobs.run();
+            store.blobs.run(store.options.release_memory);
             Ok(())
         })?;
         Ok(threads)
@@ -93,17 +98,21 @@ impl Store {
     }
 
     /// What the keeper's thread does each time it wakes: sees to a spare journal file, and keeps while there is something to.
+    /// False if there was nothing.
     ///
     /// # Errors
     /// When the disk has failed.
-    pub fn tend(&self) -> Result<(), Error> {
+    pub fn tend(&self) -> Result<bool, Error> {
         self.log.prepare_spare()?;
         // Blobs that were let go wait for a commit to pass; it may be that none comes.
         if self.blobs.wants_sweep() {
             self.commit()?;
         }
-        while self.keep()? {}
-        self.keep_when_quiet()
+        let mut kept = false;
+        while self.keep()? {
+            kept = true;
+        }
+        Ok(self.keep_when_quiet()? || kept)
     }
 }
 

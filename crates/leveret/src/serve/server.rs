@@ -12,6 +12,7 @@ use leveret_server::{
 };
 
 use super::{auth, seed};
+use crate::allocator::release_memory;
 
 /// For ever, as far as a handshake is concerned.
 const NO_HURRY: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -32,6 +33,7 @@ pub(super) fn config(settings: &Settings) -> Result<ServerConfig, String> {
         handshake_timeout: listeners.handshake_timeout_ms.map_or(NO_HURRY, Duration::from_millis),
         auth: auth::config(settings)?,
         store: store(settings)?,
+        release_memory,
         terms: terms(settings)?,
         seed: seed::config(settings)?,
         message_bytes_max: Some(settings.limits.message_bytes_max),

@@ -221,7 +221,7 @@ fn failed_write_is_told_and_failed_sync_is_never_taken_back() {
 fn thread_writes_what_many_append() {
     let bench = bench();
     let runner = bench.blobs.clone();
-    let thread = thread::Builder::new().spawn(move || runner.run()).unwrap();
+    let thread = thread::Builder::new().spawn(move || runner.run(|| {})).unwrap();
     let appenders: Vec<_> = (0..4_usize)
         .map(|at| {
             let blobs = bench.blobs.clone();

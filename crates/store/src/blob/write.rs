@@ -13,6 +13,7 @@ use super::format::Encoder;
 use super::{Blobs, DIR, Patience, Shared, Wrote, path};
 use crate::disk::Mode;
 use crate::error::{Error, is_no_room};
+use crate::idle::Idle;
 use crate::limits::{BLOB_SYNC_BYTES, BLOB_UNSYNCED_FILES_MAX, BLOB_WRITE_BYTES_MAX, NO_ROOM_RETRY_MS};
 
 /// What is to be done with one blob, its file taken out of the state.
@@ -30,8 +31,9 @@ impl Blobs {
         self.0.write_some()
     }
 
-    /// Works until [`Blobs::stop`], which may come first.
-    pub fn run(&self) {
+    /// Works until [`Blobs::stop`], which may come first. `release_memory` is called when it has fallen idle.
+    pub fn run(&self, release_memory: fn()) {
+        let mut idle = Idle::new(release_memory);
         self.0.state.lock().threaded = true;
         loop {
             let wrote = self.0.write_some();
@@ -44,7 +46,7 @@ impl Blobs {
                     self.0.changed.notify_all();
                     return;
                 }
-                Wrote::Nothing if state.queue.is_empty() => self.0.changed.wait(&mut state),
+                Wrote::Nothing if state.queue.is_empty() => idle.wait(&self.0.changed, &mut state),
                 Wrote::Nothing => {}
                 Wrote::NoRoom => {
                     let pause = Duration::from_millis(NO_ROOM_RETRY_MS);

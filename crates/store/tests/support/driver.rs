@@ -150,7 +150,7 @@ impl Driver {
             73..76 => self.check_now()?,
             76..93 => drop(self.commit()?),
             93..98 => drop(self.keep()?),
-            _ => self.store.tend().map_err(|error| format!("tend: {error}"))?,
+            _ => drop(self.store.tend().map_err(|error| format!("tend: {error}"))?),
         }
         Ok(())
     }
