@@ -6,6 +6,17 @@ unavailable() {
     exit 77
 }
 
+# retry COMMAND...: runs it up to four times, for what the network may spoil.
+retry() {
+    local pause
+    for pause in 5 15 30; do
+        "$@" && return
+        echo "failed, again in $pause s: $*" >&2
+        sleep "$pause"
+    done
+    "$@"
+}
+
 # need CHECK PACKAGE...: when the command CHECK fails, the Debian packages are installed, and it has to succeed.
 need() {
     local check=$1
@@ -20,7 +31,7 @@ need() {
         unavailable "not installed, and we are not root: apt-get install $*"
     fi
     apt_get update || true # an old list may still do
-    if ! apt_get install --yes --no-install-recommends "$@"; then
+    if ! retry apt_get install --yes --no-install-recommends "$@"; then
         unavailable "apt-get cannot install: $*"
     fi
     if ! eval "$check" >/dev/null 2>&1; then
@@ -30,7 +41,7 @@ need() {
 
 # Others may install at the same time.
 apt_get() {
-    DEBIAN_FRONTEND=noninteractive apt-get --option DPkg::Lock::Timeout=300 "$@" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get --option DPkg::Lock::Timeout=300 --option Acquire::Retries=5 "$@" >&2
 }
 
 # The version of a Debian package, without Debian's own part: 1.5.0-2 is 1.5.0.

@@ -275,7 +275,7 @@ async def recovery():
         connection.reconnect_callbacks.add(lambda *_: reconnected.set())
 
         await asyncio.to_thread(restart_broker)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await reconnected.wait()
             await exchange.publish(Message(b"after", delivery_mode=DeliveryMode.PERSISTENT), "key")
             queues = [(await arrived.get()).consumer_tag for _ in range(2)]

@@ -11,7 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-const arrivalTimeMax = 5 * time.Second
+const arrivalTimeMax = 30 * time.Second
 const clockSkewMax = time.Minute
 
 // Every name that was given out, so that the program can delete what was declared under it.

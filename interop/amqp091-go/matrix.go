@@ -11,10 +11,10 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-const capabilityTimeMax = 10 * time.Second
+const capabilityTimeMax = 90 * time.Second
 
 // The broker's own stop and start come on top.
-const recoveryTimeMax = 120 * time.Second
+const recoveryTimeMax = 300 * time.Second
 
 var capabilities = []struct {
 	name    string

@@ -11,9 +11,9 @@ const callbacks = require('./callbacks');
 const { given } = require('./names');
 const promises = require('./promises');
 
-const CAPABILITY_SECONDS_MAX = 10;
+const CAPABILITY_SECONDS_MAX = 90;
 // The broker's own stop and start come on top.
-const RECOVERY_SECONDS_MAX = 120;
+const RECOVERY_SECONDS_MAX = 300;
 
 const CAPABILITIES = [
   'declare',

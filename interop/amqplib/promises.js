@@ -10,7 +10,7 @@ const { promisify } = require('node:util');
 const amqplib = require('amqplib');
 const { deadLetter, unique } = require('./names');
 
-const ARRIVAL_MS_MAX = 5_000;
+const ARRIVAL_MS_MAX = 30_000;
 
 module.exports = {
   async declare(connection) {

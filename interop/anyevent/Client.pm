@@ -8,7 +8,7 @@ use AnyEvent;
 use AnyEvent::RabbitMQ;
 use JSON::PP;
 
-use constant ARRIVAL_SECONDS_MAX => 5;
+use constant ARRIVAL_SECONDS_MAX => 30;
 use constant CLOCK_SKEW_SECONDS_MAX => 60;
 
 # Every name that was given out, so that the program can delete what was declared under it.

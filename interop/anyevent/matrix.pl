@@ -14,9 +14,9 @@ use lib $FindBin::Bin;
 use Capabilities;
 use Client;
 
-use constant CAPABILITY_SECONDS_MAX => 10;
+use constant CAPABILITY_SECONDS_MAX => 90;
 # The broker's own stop and start come on top.
-use constant RECOVERY_SECONDS_MAX => 120;
+use constant RECOVERY_SECONDS_MAX => 300;
 
 my @capabilities = (
     ['declare', \&Capabilities::declare_topology],

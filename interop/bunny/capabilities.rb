@@ -3,8 +3,8 @@ require "securerandom"
 
 # Each method raises when something is not as it should be.
 class Capabilities
-  ARRIVAL_SECONDS_MAX = 5
-  RECOVERY_SECONDS_MAX = 30
+  ARRIVAL_SECONDS_MAX = 30
+  RECOVERY_SECONDS_MAX = 120
   CLOCK_SKEW_SECONDS_MAX = 60
 
   # Every name that was given out, so that the program can delete what was declared under it.

@@ -5,9 +5,9 @@ require "logger"
 require "timeout"
 require_relative "capabilities"
 
-CAPABILITY_SECONDS_MAX = 10
+CAPABILITY_SECONDS_MAX = 90
 # The broker's own stop and start come on top.
-RECOVERY_SECONDS_MAX = 120
+RECOVERY_SECONDS_MAX = 300
 RECOVERY_INTERVAL_SECONDS = 0.2
 
 CAPABILITIES = %w[

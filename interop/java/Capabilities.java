@@ -19,8 +19,8 @@ import java.util.concurrent.TimeUnit;
 
 /** Each is given a connection and throws when something is not as it should be. */
 class Capabilities {
-    private static final long ARRIVAL_MS_MAX = 5_000;
-    private static final long RECOVERY_SECONDS_MAX = 30;
+    private static final long ARRIVAL_MS_MAX = 30_000;
+    private static final long RECOVERY_SECONDS_MAX = 120;
 
     void declare(Connection connection) throws Exception {
         Channel channel = connection.createChannel();

@@ -9,7 +9,7 @@ import java.util.concurrent.TimeUnit;
 
 /** A consumer that keeps its deliveries, to be taken one by one. */
 class Inbox extends DefaultConsumer {
-    private static final long ARRIVAL_SECONDS_MAX = 5;
+    private static final long ARRIVAL_SECONDS_MAX = 30;
 
     private final BlockingQueue<Delivery> deliveries = new LinkedBlockingQueue<>();
 

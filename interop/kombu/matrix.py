@@ -288,7 +288,7 @@ def recovery():
         worker.ready.get(timeout=WAIT_SECONDS_MAX)
         connection.connect()
         restart_broker()
-        worker.ready.get(timeout=10)
+        worker.ready.get(timeout=60)
         # The producer finds its connection dead, and takes another one.
         connection.Producer().publish("after", routing_key=queue.name, delivery_mode="persistent", retry=True)
         equal("what came", worker.received.get(timeout=WAIT_SECONDS_MAX), "after")

@@ -7,7 +7,7 @@ use PhpAmqpLib\Channel\AMQPChannel;
 use PhpAmqpLib\Exception\AMQPProtocolChannelException;
 use PhpAmqpLib\Message\AMQPMessage;
 
-const ARRIVAL_SECONDS_MAX = 5;
+const ARRIVAL_SECONDS_MAX = 30;
 const CLOCK_SKEW_SECONDS_MAX = 60;
 
 final class Names

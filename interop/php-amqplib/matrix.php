@@ -10,9 +10,9 @@ require __DIR__ . '/capabilities.php';
 use PhpAmqpLib\Connection\AMQPStreamConnection;
 use PhpAmqpLib\Package;
 
-const CAPABILITY_SECONDS_MAX = 10;
+const CAPABILITY_SECONDS_MAX = 90;
 // The broker's own stop and start come on top.
-const RECOVERY_SECONDS_MAX = 120;
+const RECOVERY_SECONDS_MAX = 300;
 
 const PROOFS = [
     'declare' => 'declareTopology',

@@ -6,7 +6,7 @@ import time
 import pika
 from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, NackError, UnroutableError
 
-from report import AMQP_URL, check_death, equal, restart_broker, run_all, unique, wait_until
+from report import AMQP_URL, WAIT_SECONDS_MAX, check_death, equal, restart_broker, run_all, unique, wait_until
 
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 
@@ -101,7 +101,7 @@ def consume_acks():
         tag = channel.basic_consume(queue, lambda _channel, method, _properties, body: received.append((method, body)))
 
         def receive(count):
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + WAIT_SECONDS_MAX
             while len(received) < count and time.monotonic() < deadline:
                 channel.connection.process_data_events(0.1)
             return [body for _, body in received]
@@ -256,7 +256,7 @@ def recovery():
         restart_broker()
         with open_channel() as channel:
             channel.basic_publish("", queue, b"after the restart", PERSISTENT)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         lost = 0
         while not received and time.monotonic() < deadline:
             try:

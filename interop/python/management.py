@@ -15,7 +15,8 @@ PROMETHEUS_URL = os.environ.get("PROMETHEUS_URL", "http://127.0.0.1:15692")
 PEER = os.environ.get("LEVERET_PEER") == "rabbitmq"
 _URL = urllib.parse.urlsplit(MANAGEMENT_URL)
 HOST, PORT, USER, PASSWORD = _URL.hostname, _URL.port, _URL.username, _URL.password
-RUN_SECONDS_MAX = 30
+RUN_SECONDS_MAX = 60
+ANSWER_SECONDS_MAX = 30
 
 
 def api(method, path, body=None, user=USER, password=PASSWORD):
@@ -25,7 +26,7 @@ def api(method, path, body=None, user=USER, password=PASSWORD):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"http://{HOST}:{PORT}{path}", data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS_MAX) as answer:
             text = answer.read()
             return answer.status, json.loads(text) if text else None
     except urllib.error.HTTPError as error:

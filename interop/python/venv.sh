@@ -11,7 +11,8 @@ PYTHON=$venv/bin/python
 need "$base -c 'import ensurepip, venv'" python3 python3-venv
 if ! cmp --silent requirements.txt "$venv/requirements.installed" || ! "$PYTHON" --version >/dev/null 2>&1; then
     "$base" -m venv --clear "$venv" >&2
-    "$PYTHON" -m pip install --quiet --requirement requirements.txt >&2 || unavailable "pip cannot install the client"
+    retry "$PYTHON" -m pip install --quiet --retries 10 --timeout 60 --requirement requirements.txt >&2 ||
+        unavailable "pip cannot install the client"
     cp requirements.txt "$venv/requirements.installed"
 fi
 

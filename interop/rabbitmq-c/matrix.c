@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CAPABILITY_SECONDS_MAX = 10, RECOVERY_SECONDS_MAX = 120 }; // in the latter the broker stops and starts
+enum { CAPABILITY_SECONDS_MAX = 90, RECOVERY_SECONDS_MAX = 300 }; // in the latter the broker stops and starts
 
 static const struct {
     const char *name;

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CHANNEL = 1, ARRIVAL_SECONDS_MAX = 5 };
+enum { CHANNEL = 1, ARRIVAL_SECONDS_MAX = 30 };
 
 // A name that nobody else uses. `what` is one of those that matrix.c knows, so that it can clean up behind us.
 const char *unique(const char *what);

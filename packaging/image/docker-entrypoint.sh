@@ -6,8 +6,8 @@ set -eu
 case "${1:-}" in
 rabbitmq* | leveret*)
     if [ "$(id -u)" = 0 ]; then
-        # A volume may come from anywhere.
-        find /var/lib/rabbitmq \! -user rabbitmq -exec chown rabbitmq:rabbitmq '{}' +
+        # A volume may come from anywhere, and a link in it may lead anywhere.
+        find /var/lib/rabbitmq \! -user rabbitmq -exec chown --no-dereference rabbitmq:rabbitmq '{}' +
         exec gosu rabbitmq "$@"
     fi
     ;;

@@ -17,9 +17,9 @@ pub const LISTENING_PREFIX: &str = "listening on ";
 /// The start of the line that follows when every listener is up.
 pub const STARTED_PREFIX: &str = "Server startup complete;";
 
-const START_SECONDS_MAX: u64 = 30;
-const STOP_SECONDS_MAX: u64 = 15;
-const LINE_SECONDS_MAX: u64 = 5;
+const START_SECONDS_MAX: u64 = 120;
+const STOP_SECONDS_MAX: u64 = 60;
+const LINE_SECONDS_MAX: u64 = 60;
 const OUTPUT_LINES_KEPT: usize = 2_000;
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -94,7 +94,7 @@ impl Broker {
     pub fn try_start(args: &[&str]) -> Result<Broker> {
         let mut arguments = vec!["serve", "--ephemeral", "--bind", "127.0.0.1", "--port", "0"];
         arguments.extend_from_slice(args);
-        let mut command = Command::new(binary()?);
+        let mut command = program()?;
         command.args(arguments);
         Broker::spawn(command)
     }
@@ -228,9 +228,24 @@ pub fn binary() -> Result<PathBuf> {
         .with_context(|| format!("no built broker under {}: set LEVERET_BIN or build it", target.display()))
 }
 
+/// A command that runs that binary, whatever the caller's shell has in its environment for brokers.
+pub fn program() -> Result<Command> {
+    let mut command = Command::new(binary()?);
+    forget_environment(&mut command);
+    Ok(command)
+}
+
+/// Takes from a command's environment what brokers read, and what tests are told.
+pub fn forget_environment(command: &mut Command) {
+    let is_ours = |name: &str| name.starts_with("LEVERET_") || name.starts_with("RABBITMQ");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_ours)) {
+        command.env_remove(name);
+    }
+}
+
 /// Runs the built binary with these arguments up to its end, for at most `patience`.
 pub fn run(args: &[&str], patience: Duration) -> Result<(ExitStatus, String, String)> {
-    let mut command = Command::new(binary()?);
+    let mut command = program()?;
     command.args(args);
     let (mut process, stdout) = Process::spawn(command)?;
     let status = process.wait_for_exit(patience)?;
@@ -256,11 +271,14 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
 pub fn allow_open_files(pid: u32, count: u64) -> Result<()> {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).context("no limit of open files")?;
-    let soft = line.split_whitespace().next().context("no soft limit")?;
-    if soft == "unlimited" || soft.parse::<u64>()? >= count {
+    let mut limits = line.split_whitespace().map(|limit| limit.parse::<u64>().unwrap_or(u64::MAX));
+    let (soft, hard) = (limits.next().context("no soft limit")?, limits.next().context("no hard limit")?);
+    if soft >= count {
         return Ok(());
     }
-    let output = Command::new("prlimit").args(["--pid", &pid.to_string(), &format!("--nofile={count}:")]).output()?;
+    // Who is root may raise what is the most for others.
+    let wanted = if hard >= count { format!("--nofile={count}:") } else { format!("--nofile={count}:{count}") };
+    let output = Command::new("prlimit").args(["--pid", &pid.to_string(), &wanted]).output()?;
     ensure!(output.status.success(), "prlimit: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
@@ -409,7 +427,7 @@ impl Drop for Watchdog {
 
 /// Whether whoever listens there answers a protocol header with a method frame (connection.start).
 fn speaks_amqp(addr: SocketAddr) -> bool {
-    const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+    const ANSWER_LIMIT: Duration = Duration::from_secs(10);
     const METHOD_FRAME: [u8; 1] = [1];
     let Ok(mut stream) = TcpStream::connect_timeout(&addr, ANSWER_LIMIT) else {
         return false;

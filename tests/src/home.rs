@@ -13,7 +13,7 @@ use std::{fs, thread};
 
 use anyhow::{Context, Result};
 
-use crate::broker::{Broker, binary, is_external, peer, skip_without_process};
+use crate::broker::{Broker, forget_environment, is_external, peer, program, skip_without_process};
 use crate::raw::channel::Channel;
 use crate::raw::methods::{self, Flag, Props};
 use crate::raw::names::unique;
@@ -89,11 +89,12 @@ impl Home {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", "prlimit", &format!("--fsize={file_bytes_max}")]);
         command.arg(broker.get_program()).args(broker.get_args());
+        forget_environment(&mut command);
         Broker::spawn(command)
     }
 
     fn command(&self, args: &[&str]) -> Result<Command> {
-        let mut command = Command::new(binary()?);
+        let mut command = program()?;
         command.args(["serve", "--bind", "127.0.0.1", "--port", "0", "--data-dir"]).arg(&self.path).args(args);
         Ok(command)
     }

@@ -7,8 +7,10 @@
 pub mod broker;
 pub mod disk;
 pub mod home;
+pub mod ports;
 pub mod prelude;
 pub mod raw;
+pub mod speed;
 pub mod stream;
 
 pub use broker::Broker;

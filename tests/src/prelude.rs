@@ -12,6 +12,7 @@ pub use crate::raw::names::{Names, unique};
 pub use crate::raw::operations::{Delivery, wait_until};
 pub use crate::raw::socket::{Event, Login, PATIENCE, PROTOCOL_HEADER, SILENCE, Socket, Stage, plain};
 pub use crate::raw::wire::{Args, Table, Value, none, table};
+pub use crate::speed::{Stopwatch, assert_within};
 
 /// A new connection to the shared broker.
 pub fn open() -> Connection {

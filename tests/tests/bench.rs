@@ -18,7 +18,11 @@ fn bench(broker: &Broker, line: &str) -> Value {
 }
 
 fn load(broker: &Broker, line: &str) -> Value {
-    let report = bench(broker, &format!("--seconds 0.3 --warmup-seconds 0.05 {line}"));
+    load_for(broker, "1", line)
+}
+
+fn load_for(broker: &Broker, seconds: &str, line: &str) -> Value {
+    let report = bench(broker, &format!("--seconds {seconds} --warmup-seconds 0.05 {line}"));
     assert_eq!(number(&report, "/missing"), 0.0, "{line}: {report}");
     assert!(number(&report, "/messages") > 0.0, "{line}: {report}");
     report
@@ -65,14 +69,14 @@ fn any_kind_of_work_is_loaded() {
 
 #[test]
 fn a_rate_is_kept_and_latency_measured() {
-    let line = "--rate 2000 --size 100 --producers 2 --confirms 100 --ack-batch 1 --prefetch 50";
-    let report = load(Broker::shared(), line);
+    // Longer than the others, and slower than any machine is: it may be busy with other tests.
+    let line = "--rate 200 --size 100 --producers 2 --confirms 100 --ack-batch 1 --prefetch 50";
+    let report = load_for(Broker::shared(), "3", line);
     let rate = number(&report, "/published_per_second");
-    // The machine may be busy with other tests.
-    assert!((1_000.0..3_000.0).contains(&rate), "{report}");
+    assert!((100.0..300.0).contains(&rate), "{report}");
     assert_latency(&report["latency"]);
     assert_latency(&report["send_delay"]);
-    assert!(number(&report, "/unsent") < 600.0, "{report}");
+    assert!(number(&report, "/unsent") < 300.0, "{report}");
 }
 
 #[test]
@@ -101,7 +105,7 @@ fn consumers_that_stall_are_not_waited_for() {
 fn refused_messages_are_told() {
     let line =
         "--queue-argument x-max-length=10 --queue-argument x-overflow=reject-publish --confirms 100 --consumers 0";
-    let report = bench(Broker::shared(), &format!("--seconds 0.3 {line}"));
+    let report = bench(Broker::shared(), &format!("--seconds 1 {line}"));
     assert!(number(&report, "/refused") > 0.0, "{report}");
 }
 
@@ -110,7 +114,7 @@ fn refused_messages_are_told() {
 #[test]
 fn everything_is_made_and_removed_again_and_again() {
     for kind in ["connections", "channels", "queues", "durable-queues"] {
-        let report = bench(Broker::shared(), &format!("churn --kind {kind} --seconds 0.2 --workers 2"));
+        let report = bench(Broker::shared(), &format!("churn --kind {kind} --seconds 1 --workers 2"));
         assert_eq!(report["kind"], kind);
         assert!(number(&report, "/per_second") > 0.0);
         assert_latency(&report["latency"]);

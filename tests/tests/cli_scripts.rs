@@ -169,10 +169,13 @@ fn events_are_shown_as_they_happen() {
     let mut command = tools.command("rabbitmq-diagnostics");
     command.args(["-q", "consume_event_stream", "--duration", "3", "--pattern", "^vhost\\..*"]);
     let watcher = std::thread::spawn(move || cli::Run::of(command.output().unwrap()));
-    // Nobody can see when it listens.
-    std::thread::sleep(Duration::from_secs(1));
-    tools.run("rabbitmqctl add_vhost seen").ok();
-    tools.run("rabbitmqctl add_user unseen p").ok();
+    // Nobody can see when it listens: there is something to be seen all the time.
+    while !watcher.is_finished() {
+        tools.run("rabbitmqctl add_vhost seen").ok();
+        tools.run("rabbitmqctl add_user unseen p").ok();
+        tools.run("rabbitmqctl delete_vhost seen").ok();
+        tools.run("rabbitmqctl delete_user unseen").ok();
+    }
     let seen = watcher.join().unwrap().ok();
     let events: Vec<Value> = seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().any(|event| event["event"] == "vhost.created" && event["name"] == "seen"), "{seen}");

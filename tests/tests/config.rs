@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-use leveret_tests::broker::{binary, send_signal, skip_without_process};
+use leveret_tests::broker::{binary, forget_environment, send_signal, skip_without_process};
 use leveret_tests::prelude::*;
 use leveret_tests::raw::names::unique;
 use serde_json::Value;
@@ -397,7 +397,11 @@ fn the_log_goes_where_it_is_told() {
     let log = place.path("logs/rabbit.log");
     place.file("rabbitmq.conf", "");
     let running = place.serve(FREE, &[("RABBITMQ_LOGS", &log), ("RABBITMQ_LOG", "info,+json")]);
-    let text = fs::read_to_string(&log).unwrap();
+    let mut text = String::new();
+    wait_until("a line in the log", || {
+        text = fs::read_to_string(&log).unwrap_or_default();
+        text.contains('\n')
+    });
     let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert!(first["time"].is_string() && first["msg"].is_string() && first["level"] == "info", "{first}");
     // What is waited for is still on stdout.
@@ -507,6 +511,7 @@ fn a_quarter_of_a_gibibyte_is_enough() {
     let broker = place.command(&["serve", "--data-dir", "data"], &[]);
     let mut command = Command::new("prlimit");
     command.arg(format!("--data={DATA_BYTES_MAX}")).arg(broker.get_program()).args(broker.get_args()).args(FREE);
+    forget_environment(&mut command);
     let mut child = command.current_dir(&place.0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let running = Running::wait(child, stdout);

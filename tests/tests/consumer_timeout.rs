@@ -4,7 +4,9 @@ use leveret_tests::prelude::*;
 
 /// The broker looks four times a second.
 const TIMEOUT_MS: i32 = 700;
-const LONG: Duration = Duration::from_secs(4);
+/// For who must not be late.
+const GENEROUS_MS: i32 = 2_500;
+const LONG: Duration = Duration::from_secs(30);
 
 fn timeout(ms: i32) -> Table {
     table([("x-consumer-timeout", Value::I32(ms))])
@@ -76,9 +78,9 @@ fn whoever_acknowledges_in_time_goes_on() {
     }
     let channel = open_channel();
     let queue = channel.exclusive_queue();
-    channel.consume_with(&queue, "", &[], &timeout(TIMEOUT_MS));
+    channel.consume_with(&queue, "", &[], &timeout(GENEROUS_MS));
     let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(2_500) {
+    while start.elapsed() < Duration::from_millis(4_000) {
         for _ in 0..3 {
             channel.publish("", &queue, "x");
         }
@@ -88,7 +90,7 @@ fn whoever_acknowledges_in_time_goes_on() {
         channel.send(methods::ack(tags[2], &[Multiple]));
     }
     // An idle consumer has nothing to be late with.
-    std::thread::sleep(Duration::from_millis(1_500));
+    std::thread::sleep(Duration::from_millis(3_500));
     channel.sync();
 }
 
@@ -139,16 +141,16 @@ fn what_was_fetched_has_the_timeout_of_its_queue() {
         return println!("skipped: the timeout of a queue came with RabbitMQ 3.12");
     }
     let channel = open_channel();
-    let queue = channel.declare("", &[Exclusive], &timeout(TIMEOUT_MS)).queue;
+    let queue = channel.declare("", &[Exclusive], &timeout(GENEROUS_MS)).queue;
     for body in ["x", "y"] {
         channel.publish("", &queue, body);
         let message = channel.get(&queue).unwrap();
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(1_400));
         channel.ack(message.delivery_tag);
     }
     channel.publish("", &queue, "z");
     channel.get(&queue).unwrap();
-    expect_timeout(&channel, TIMEOUT_MS);
+    expect_timeout(&channel, GENEROUS_MS);
 }
 
 #[test]
@@ -159,8 +161,8 @@ fn others_on_the_channel_are_judged_by_their_own_timeouts() {
     let channel = open_channel();
     let (patient, hurried) = (channel.exclusive_queue(), channel.exclusive_queue());
     channel.consume_with(&patient, "", &[], &none());
-    channel.consume_with(&hurried, "", &[], &timeout(TIMEOUT_MS));
-    channel.consume_with(&hurried, "quick", &[NoAck], &timeout(TIMEOUT_MS));
+    channel.consume_with(&hurried, "", &[], &timeout(GENEROUS_MS));
+    channel.consume_with(&hurried, "quick", &[NoAck], &timeout(GENEROUS_MS));
     channel.publish("", &patient, "held for long");
     channel.delivery();
     channel.publish("", &patient, "fetched");
@@ -170,6 +172,6 @@ fn others_on_the_channel_are_judged_by_their_own_timeouts() {
     if message.consumer_tag != "quick" {
         channel.ack(message.delivery_tag);
     }
-    std::thread::sleep(Duration::from_millis(2_000));
+    std::thread::sleep(Duration::from_millis(4_000));
     channel.sync();
 }

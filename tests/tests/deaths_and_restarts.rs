@@ -91,7 +91,7 @@ fn an_unused_queue_begins_its_time_again() {
     across_a_restart(
         "an_unused_queue_begins_its_time_again",
         |channel| {
-            channel.declare("unused", &[Durable], &table([("x-expires", 1000.into())]));
+            channel.declare("unused", &[Durable], &table([("x-expires", 4000.into())]));
         },
         |channel| {
             let start = Instant::now();

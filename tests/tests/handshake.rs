@@ -341,10 +341,11 @@ fn a_handshake_that_takes_too_long_is_ended() {
             scope.spawn(move || {
                 let begin = Instant::now();
                 let mut socket = Socket::at(broker, stage);
-                assert_eq!(socket.next(HANDSHAKE_TIMEOUT - Duration::from_secs(2)), Event::Silence, "{stage:?}");
+                let too_early = (HANDSHAKE_TIMEOUT - Duration::from_secs(2)).saturating_sub(begin.elapsed());
+                assert_eq!(socket.next(too_early), Event::Silence, "{stage:?}");
                 assert_eq!(socket.next(PATIENCE), Event::Closed, "{stage:?}");
                 let elapsed = begin.elapsed();
-                assert!(elapsed < HANDSHAKE_TIMEOUT + Duration::from_secs(5), "{stage:?} after {elapsed:?}");
+                assert!(elapsed < HANDSHAKE_TIMEOUT + Duration::from_secs(30), "{stage:?} after {elapsed:?}");
             });
         }
     });

@@ -34,7 +34,7 @@ fn segments_go_when_they_are_old() {
         return println!("RabbitMQ looks for what is old when a segment is finished");
     }
     let mut ground = Ground::new();
-    let limits = of_stream([("x-max-age", "1s".into()), ("x-stream-max-segment-size-bytes", 5_000.into())]);
+    let limits = of_stream([("x-max-age", "5s".into()), ("x-stream-max-segment-size-bytes", 5_000.into())]);
     let (publisher, queue) = ground.stream_with(&limits);
     for number in 1..=12 {
         publisher.publish("", &queue, &"x".repeat(1000));

@@ -136,7 +136,7 @@ fn many_wildcards_and_many_words_are_matched_in_time() {
     }
     assert_eq!(channel.drain(&queue).len(), 20);
     let elapsed = begin.elapsed();
-    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn queue_with(channel: &Channel, arguments: &Table) -> String {
 #[test]
 fn messages_are_gone_after_the_ttl_of_their_queue() {
     let channel = open_channel();
-    let queue = queue_with(&channel, &with_ttl(700));
+    let queue = queue_with(&channel, &with_ttl(2000));
     ["a", "b", "c"].iter().for_each(|text| channel.publish("", &queue, text));
     wait_until("the messages are there", || channel.counts(&queue).0 == 3);
     wait_until("the messages expire", || channel.counts(&queue).0 == 0);
@@ -34,7 +34,7 @@ fn messages_are_gone_after_the_ttl_of_their_queue() {
 fn messages_are_gone_after_their_own_expiration() {
     let channel = open_channel();
     let queue = channel.exclusive_queue();
-    channel.publish_with("", &queue, &[], &expiring("500"), "short");
+    channel.publish_with("", &queue, &[], &expiring("2000"), "short");
     channel.publish("", &queue, "for ever");
     wait_until("both are there", || channel.counts(&queue).0 == 2);
     wait_until("the message expires", || channel.counts(&queue).0 == 1);
@@ -57,6 +57,7 @@ fn a_message_expires_when_it_is_the_first() {
     let queue = channel.exclusive_queue();
     channel.publish_with("", &queue, &[], &expiring("60000"), "patient");
     channel.publish_with("", &queue, &[], &expiring("50"), "hasty");
+    channel.sync();
     std::thread::sleep(LATER);
     assert_eq!(channel.counts(&queue).0, 2, "the second waits behind the first");
     assert_eq!(channel.get_with(&queue, &[NoAck]).unwrap().text(), "patient");
@@ -90,7 +91,8 @@ fn a_message_expires_anywhere_where_that_is_asked_for() {
         taken.iter().for_each(|message| channel.send(methods::nack(message.delivery_tag, &[Requeue])));
         wait_until("the third expires", || channel.counts(&queue).0 == 2);
         assert_eq!(channel.drain(&queue), ["patient", "too"]);
-        channel.drain(&dead);
+        wait_until("it is a dead letter", || channel.counts(&dead).0 == 1);
+        assert_eq!(channel.drain(&dead), ["c"]);
     }
 }
 
@@ -150,13 +152,14 @@ fn a_mandatory_message_that_expires_at_once_does_not_come_back() {
 #[test]
 fn a_returned_message_keeps_its_time() {
     let channel = open_channel();
-    let queue = queue_with(&channel, &with_ttl(500));
+    let queue = queue_with(&channel, &with_ttl(2000));
     channel.publish("", &queue, "x");
-    let start = Instant::now();
     let delivery = channel.get(&queue).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    // Its time began before this.
+    let start = Instant::now();
+    std::thread::sleep(Duration::from_millis(1000));
     channel.send(methods::reject(delivery.delivery_tag, &[Requeue]));
-    std::thread::sleep(Duration::from_millis(650).saturating_sub(start.elapsed()));
+    std::thread::sleep(Duration::from_millis(2200).saturating_sub(start.elapsed()));
     assert_eq!(channel.get(&queue), None, "its time began again");
 }
 
@@ -164,8 +167,10 @@ fn a_returned_message_keeps_its_time() {
 fn a_delivered_message_does_not_expire() {
     let channel = open_channel();
     let queue = queue_with(&channel, &with_ttl(50));
+    // Somebody waits, or it could expire before it is delivered.
+    channel.consume(&queue);
     channel.publish("", &queue, "x");
-    let delivery = channel.get(&queue).unwrap();
+    let delivery = channel.delivery();
     std::thread::sleep(LATER);
     channel.ack(delivery.delivery_tag);
     channel.sync();
@@ -193,7 +198,7 @@ fn a_transaction_s_messages_expire_too() {
 fn expired_messages_make_room() {
     let channel = open_channel();
     let arguments = table([
-        ("x-message-ttl", Value::I32(100)),
+        ("x-message-ttl", Value::I32(2000)),
         ("x-max-length", Value::I32(1)),
         ("x-overflow", Value::Str(b"reject-publish".to_vec())),
     ]);
@@ -201,9 +206,12 @@ fn expired_messages_make_room() {
     channel.rpc(methods::confirm_select(&[])).finish();
     ["taken", "refused"].iter().for_each(|text| channel.publish("", &queue, text));
     assert_eq!(channel.confirms(1, 2).into_values().collect::<Vec<_>>(), [true, false]);
-    std::thread::sleep(LATER);
-    channel.publish("", &queue, "taken again");
-    assert_eq!(channel.confirms(3, 3).into_values().collect::<Vec<_>>(), [true]);
+    let mut published = 2;
+    wait_until("another is taken", || {
+        published += 1;
+        channel.publish("", &queue, "taken again");
+        channel.confirms(published, published).into_values().all(|is_taken| is_taken)
+    });
 }
 
 // Queues
@@ -212,13 +220,10 @@ fn expired_messages_make_room() {
 fn an_unused_queue_goes() {
     let (channel, mut names) = (open_channel(), Names::new());
     let queue = names.queue("unused");
-    channel.declare(&queue, &[], &table([("x-expires", Value::I32(300))]));
     let start = Instant::now();
+    channel.declare(&queue, &[], &table([("x-expires", Value::I32(300))]));
     channel.publish("", &queue, "does not count");
-    while channel.has_queue_quietly(&queue) {
-        assert!(start.elapsed() < PATIENCE, "it stays");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("it goes", || !channel.has_queue_quietly(&queue));
     assert!(start.elapsed() >= Duration::from_millis(290), "too early");
 }
 
@@ -226,33 +231,31 @@ fn an_unused_queue_goes() {
 fn a_queue_with_a_consumer_stays() {
     let (channel, mut names) = (open_channel(), Names::new());
     let queue = names.queue("used");
-    channel.declare(&queue, &[], &table([("x-expires", Value::I32(150))]));
+    channel.declare(&queue, &[], &table([("x-expires", Value::I32(1500))]));
     let tag = channel.consume(&queue);
-    std::thread::sleep(LATER);
+    std::thread::sleep(Duration::from_millis(2000));
     assert!(channel.has_queue_quietly(&queue));
     channel.rpc(methods::cancel(&tag, &[]));
     assert!(channel.has_queue_quietly(&queue), "its time begins when the consumer goes");
-    std::thread::sleep(LATER);
-    assert!(!channel.has_queue_quietly(&queue));
+    wait_until("it goes", || !channel.has_queue_quietly(&queue));
 }
 
 #[test]
 fn fetching_and_declaring_renew_the_time_of_a_queue() {
     let (channel, mut names) = (open_channel(), Names::new());
-    let arguments = table([("x-expires", Value::I32(600))]);
+    let arguments = table([("x-expires", Value::I32(3000))]);
     let (fetched, declared) = (names.queue("fetched"), names.queue("declared"));
     for queue in [&fetched, &declared] {
         channel.declare(queue, &[], &arguments);
     }
     for _ in 0..5 {
-        std::thread::sleep(Duration::from_millis(250));
+        std::thread::sleep(Duration::from_millis(900));
         assert_eq!(channel.get(&fetched), None);
         channel.declare(&declared, &[], &arguments);
     }
     let both_are = |there| [&fetched, &declared].iter().all(|queue| channel.has_queue_quietly(queue) == there);
     assert!(both_are(true));
-    std::thread::sleep(Duration::from_millis(900));
-    assert!(both_are(false));
+    wait_until("both go", || both_are(false));
 }
 
 #[test]
@@ -278,14 +281,14 @@ fn messages_of_a_queue_that_expires_are_not_dead_lettered() {
     let (channel, mut names) = (open_channel(), Names::new());
     let (queue, dead) = (names.queue("unused"), channel.exclusive_queue());
     let arguments = table([
-        ("x-expires", Value::I32(150)),
+        ("x-expires", Value::I32(1000)),
         ("x-dead-letter-exchange", Value::Str(Vec::new())),
         ("x-dead-letter-routing-key", Value::Str(dead.clone().into_bytes())),
     ]);
     channel.declare(&queue, &[], &arguments);
     channel.publish("", &queue, "x");
-    std::thread::sleep(LATER);
-    assert!(!channel.has_queue_quietly(&queue));
+    wait_until("it goes", || !channel.has_queue_quietly(&queue));
+    std::thread::sleep(SILENCE);
     assert_eq!(channel.drain(&dead), texts(&[]));
 }
 

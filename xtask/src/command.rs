@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-/// No step of ours needs nearly as long; what takes longer hangs.
-const RUN_LIMIT: Duration = Duration::from_secs(25 * 60);
+/// No step of ours needs nearly as long, on a slow machine either; what takes longer hangs.
+const RUN_LIMIT: Duration = Duration::from_secs(90 * 60);
+/// How often something is tried that the network may spoil, and the pause before the second time; each is twice as long.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Runs a command to its end and fails unless it succeeds.
@@ -30,6 +33,24 @@ pub fn run_within(command: &mut Command, limit: Duration) -> anyhow::Result<()> 
         bail!("{} ended with {status}", program(command));
     }
     Ok(())
+}
+
+/// Runs a command that fetches something, again if it fails: a server or a network that is away for a moment is no fault.
+pub fn run_patiently(mut command: impl FnMut() -> Command) -> anyhow::Result<()> {
+    retried(TRIES, PAUSE, || run(&mut command()))
+}
+
+fn retried<T>(tries: u32, pause: Duration, mut work: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let mut pause = pause;
+    for _ in 1..tries {
+        match work() {
+            Ok(value) => return Ok(value),
+            Err(error) => println!("{error:#}: again in {} s", pause.as_secs()),
+        }
+        std::thread::sleep(pause);
+        pause *= 2;
+    }
+    work()
 }
 
 /// Waits for a child's end, for at most `limit`.
@@ -116,6 +137,22 @@ mod tests {
         let error = run_within(&mut command, Duration::from_millis(100)).expect_err("over its limit");
         assert!(error.to_string().contains("ran for over"), "{error}");
         assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn what_fails_is_tried_again_but_not_for_ever() {
+        let (mut count, now) = (0, Duration::ZERO);
+        let mut fails_until = |last: u32, tries: u32| {
+            count = 0;
+            let result = retried(tries, now, || {
+                count += 1;
+                if count < last { bail!("attempt {count}") } else { Ok(count) }
+            });
+            result.map_err(|error| error.to_string())
+        };
+        assert_eq!(fails_until(1, 3), Ok(1));
+        assert_eq!(fails_until(3, 3), Ok(3));
+        assert_eq!(fails_until(4, 3), Err("attempt 3".to_owned()));
     }
 
     #[test]

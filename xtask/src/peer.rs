@@ -31,10 +31,10 @@ pub const PLUGINS: [&str; 6] = [
 ];
 /// Plugins for what tools talk to.
 pub const TOOL_PLUGINS: [&str; 2] = ["rabbitmq_management", "rabbitmq_prometheus"];
-const READY_LIMIT: Duration = Duration::from_secs(90);
-const STOP_LIMIT: Duration = Duration::from_secs(30);
-const CONTROL_LIMIT: Duration = Duration::from_secs(60);
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+const READY_LIMIT: Duration = Duration::from_secs(180);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const CONTROL_LIMIT: Duration = Duration::from_secs(180);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 pub struct Peer {
@@ -167,14 +167,16 @@ fn install_if_missing() -> anyhow::Result<()> {
         return Ok(());
     }
     // RUNLEVEL keeps the package from starting a server of its own on the usual port.
-    command::run(Command::new("apt-get").arg("update"))
+    let apt_get = |words: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(["--option", "Acquire::Retries=5", "--option", "DPkg::Lock::Timeout=300"]).args(words);
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+        command
+    };
+    command::run_patiently(|| apt_get(&["update"]))
         .and_then(|()| {
-            command::run(
-                Command::new("apt-get")
-                    .args(["install", "--yes", "--no-install-recommends", "rabbitmq-server"])
-                    .env("DEBIAN_FRONTEND", "noninteractive")
-                    .env("RUNLEVEL", "1"),
-            )
+            let install = ["install", "--yes", "--no-install-recommends", "rabbitmq-server"];
+            command::run_patiently(|| apt_get(&install))
         })
         .context("rabbitmq-server is not installed (Debian, as root: apt-get install rabbitmq-server)")
 }

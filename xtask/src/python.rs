@@ -21,8 +21,13 @@ pub fn environment(home: &Path, requirements: &Path) -> anyhow::Result<PathBuf> 
     }
     command::run(Command::new(system_python()).args(["-m", "venv", "--clear"]).arg(home))
         .context("cannot make a virtual environment (Debian: apt-get install python3-venv)")?;
-    command::run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))
-        .context("pip cannot install the requirements")?;
+    command::run_patiently(|| {
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--retries", "10", "--timeout", "60", "--requirement"]);
+        pip.arg(requirements);
+        pip
+    })
+    .context("pip cannot install the requirements")?;
     fs::write(&stamp, wanted)?;
     Ok(python)
 }

@@ -16,14 +16,12 @@ pub fn places(workspace: &Workspace, name: &str) -> [PathBuf; 2] {
 pub fn install(workspace: &Workspace, name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let folder = folder(workspace);
     let build = folder.join("build");
-    command::run(
-        workspace
-            .cargo(&["install", name, "--locked", "--version", version])
-            // The tool runs for a second: what counts is how soon it is built.
-            .args(["--profile", "dev", "--root"])
-            .arg(&folder)
-            .env("CARGO_TARGET_DIR", &build),
-    )
+    command::run_patiently(|| {
+        let mut install = workspace.cargo(&["install", name, "--locked", "--version", version]);
+        // The tool runs for a second: what counts is how soon it is built.
+        install.args(["--profile", "dev", "--root"]).arg(&folder).env("CARGO_TARGET_DIR", &build);
+        install
+    })
     .with_context(|| format!("{name} cannot be installed"))?;
     // Hundreds of megabytes that nobody reads again.
     let _ = std::fs::remove_dir_all(&build);

@@ -9,6 +9,8 @@ use crate::workspace::Workspace;
 /// Rounds in the full test, and the seconds after which no more are begun.
 const SHORT_ROUNDS: u32 = 25;
 const SHORT_SECONDS: u64 = 100;
+/// For building it, and for the rest of the last round.
+const BUILD_SECONDS_MAX: u64 = 1_800;
 
 #[derive(Args)]
 pub struct TortureArgs {
@@ -53,5 +55,5 @@ pub fn rounds(workspace: &Workspace, broker: &Broker, args: &TortureArgs) -> any
         torture.args(["--seed", &seed.to_string()]);
     }
     broker.tell(&mut torture);
-    command::run_within(&mut torture, std::time::Duration::from_secs(2 * args.seconds_max + 300))
+    command::run_within(&mut torture, std::time::Duration::from_secs(2 * args.seconds_max + BUILD_SECONDS_MAX))
 }

@@ -21,6 +21,9 @@ use crate::url::{self, Address};
 /// The node's name, if nobody says another.
 const NODE: &str = "rabbit@localhost";
 
+/// Where the node says what it is.
+const STATUS: &str = "leveret/status";
+
 /// A command that is carried out.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -101,6 +104,13 @@ impl Call {
             .collect()
     }
 
+    /// The next line of standard input, without its end; none if nothing comes.
+    pub(crate) fn line(&self) -> io::Result<Option<String>> {
+        let mut text = String::new();
+        let length = io::stdin().read_line(&mut text)?;
+        Ok((length > 0).then(|| text.trim_end_matches(['\n', '\r']).to_owned()))
+    }
+
     /// What comes on standard input, less the end of its last line.
     pub(crate) fn stdin(&self) -> io::Result<String> {
         let mut text = String::new();
@@ -146,9 +156,18 @@ impl Call {
         if let Some(status) = self.status.get() {
             return Ok(status);
         }
-        let status = self.get(&["leveret", "status"])?;
+        let status = self.get_path(STATUS)?;
         self.check_node(&status)?;
         Ok(self.status.get_or_init(|| status))
+    }
+
+    /// What the node says of itself now, by a connection of its own: it may just have come up. Nothing if there is no answer
+    /// within that time, or another node than the one that was asked for answers.
+    pub(crate) fn fresh_status(&self, patience: Duration) -> Option<Value> {
+        let timeout = patience.clamp(limits::POLL, limits::REQUEST);
+        let answer = Client::new(self.endpoint().ok()?, timeout).ok()?.send(&Method::GET, STATUS, None).ok()?;
+        let status = answer.is_success().then(|| answer.json())?;
+        self.check_node(&status).is_ok().then_some(status)
     }
 
     /// Fails if the node that was asked for is another than the one that is here: what is meant for one must not be done to
@@ -177,7 +196,9 @@ impl Call {
 
     fn endpoint(&self) -> Result<Endpoint, Trouble> {
         if let Some(url) = self.url() {
-            let address = Address::parse(&url).ok_or_else(|| Trouble::Broken(format!("{url} is no address")))?;
+            // There may be a password in it.
+            let wrong = || Trouble::Broken("--url, or LEVERET_URL, is no address of an HTTP API".to_owned());
+            let address = Address::parse(&url).ok_or_else(wrong)?;
             return Ok(Endpoint::Tcp(address, Tls::default()));
         }
         let places = self.places();
@@ -206,6 +227,9 @@ impl Call {
 
     /// A request with a path as it stands.
     pub(crate) fn send_path(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
+        if path != STATUS && self.options.get("node").is_some() {
+            self.status()?;
+        }
         let answer = self.client().and_then(|client| client.send(method, path, body));
         answer.map_err(|trouble| self.failure(trouble))
     }
@@ -312,7 +336,7 @@ pub(crate) fn done(answer: Answer) -> Result<Answer, Failure> {
 }
 
 /// Writes to standard output at once. A reader that has gone away is no failure.
-pub(crate) fn print(text: &str) {
+pub fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes());
     let _ = out.flush();
@@ -321,4 +345,68 @@ pub(crate) fn print(text: &str) {
 /// Bold, where somebody reads it.
 pub(crate) fn bold(text: &str, is_terminal: bool) -> String {
     if is_terminal { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::os::unix::net::UnixListener;
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    use super::*;
+
+    /// A node that is asked for things, and does none; it goes with the process.
+    fn node(folder: &std::path::Path) -> Arc<Mutex<Vec<String>>> {
+        let listener = UnixListener::bind(folder.join("leveret.sock")).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&asked);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut lines = Vec::new();
+                while lines.last().is_none_or(|line: &String| !line.trim().is_empty()) {
+                    let mut line = String::new();
+                    stream.read_line(&mut line).unwrap();
+                    lines.push(line);
+                }
+                let length = lines
+                    .iter()
+                    .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.trim().parse().ok());
+                let mut body = vec![0; length.unwrap_or_default()];
+                stream.read_exact(&mut body).unwrap();
+                noted.lock().unwrap().push(lines[0].trim().to_owned());
+                let body = r#"{"node":"rabbit@localhost","is_running":true}"#;
+                let length = body.len();
+                write!(
+                    stream.get_mut(),
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+                )
+                .unwrap();
+            }
+        });
+        asked
+    }
+
+    #[test]
+    fn what_is_meant_for_one_node_is_not_done_to_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let asked = node(folder.path());
+        let run = |node: &str, command: &str, patience_s: &str| {
+            let words = ["-q", "-n", node, "--data-dir", folder.path().to_str().unwrap(), command, "-t", patience_s];
+            let done = crate::carry_out(Tool::Ctl, words.map(str::to_owned).to_vec());
+            done.map_err(|failure| failure.kind)
+        };
+        for command in ["stop_app", "rotate_logs", "suspend_listeners"] {
+            assert_eq!(run("other@localhost", command, "60"), Err(Kind::Unavailable), "{command}");
+        }
+        assert_eq!(run("other@localhost", "await_startup", "0.2"), Err(Kind::Timeout));
+        assert!(asked.lock().unwrap().iter().all(|line| line.starts_with("GET /api/leveret/status ")), "{asked:?}");
+        for node in ["rabbit", "rabbit@localhost"] {
+            for command in ["stop_app", "rotate_logs", "suspend_listeners", "await_startup"] {
+                assert_eq!(run(node, command, "60"), Ok(()), "{node} {command}");
+            }
+        }
+        assert_eq!(asked.lock().unwrap().iter().filter(|line| line.starts_with("POST ")).count(), 6);
+    }
 }

@@ -21,6 +21,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use self::tls::Tls;
+use crate::socket::Socket;
 use crate::url::Address;
 
 /// Where the API is.
@@ -73,7 +74,7 @@ impl Answer {
     /// What the broker says is wrong.
     pub(crate) fn reason(&self) -> String {
         let body = self.json();
-        let reason = body.get("reason").or_else(|| body.get("error"));
+        let reason = ["explanation", "reason", "error"].into_iter().find_map(|name| body.get(name));
         match reason {
             // The API writes for browsers.
             Some(Value::String(reason)) => reason.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"),
@@ -178,7 +179,10 @@ impl Client {
             return Ok(sender);
         }
         match &self.endpoint {
-            Endpoint::Socket(path) => shake(UnixStream::connect(path).await.map_err(down)?).await,
+            Endpoint::Socket(path) => {
+                let socket = Socket::at(path).map_err(down)?;
+                shake(UnixStream::connect(socket.path()).await.map_err(down)?).await
+            }
             Endpoint::Tcp(address, options) => {
                 let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(down)?;
                 if address.is_tls {

@@ -44,6 +44,22 @@ pub(crate) enum Takes {
     Text,
     /// A whole number.
     Number,
+    /// A whole number that is not negative.
+    Count,
+    /// So many seconds, or `infinity`.
+    Seconds,
+}
+
+impl Takes {
+    /// Whether a value is one of its kind.
+    pub(crate) fn accepts(self, value: &str) -> bool {
+        match self {
+            Self::Nothing | Self::Text => true,
+            Self::Number => value.parse::<i64>().is_ok(),
+            Self::Count => value.parse::<u64>().is_ok(),
+            Self::Seconds => value == "infinity" || value.parse::<f64>().is_ok(),
+        }
+    }
 }
 
 impl Switch {
@@ -57,9 +73,19 @@ impl Switch {
         Self { name, short: None, takes: Takes::Text }
     }
 
-    /// An option with a number.
+    /// An option with a whole number.
     pub(crate) const fn number(name: &'static str) -> Self {
         Self { name, short: None, takes: Takes::Number }
+    }
+
+    /// An option with a whole number that is not negative.
+    pub(crate) const fn count(name: &'static str) -> Self {
+        Self { name, short: None, takes: Takes::Count }
+    }
+
+    /// An option with a time.
+    pub(crate) const fn seconds(name: &'static str) -> Self {
+        Self { name, short: None, takes: Takes::Seconds }
     }
 
     /// The same with a short form.

@@ -56,7 +56,7 @@ fn option(switch: &Switch) -> Arg {
     };
     match switch.takes {
         Takes::Nothing => argument.action(ArgAction::SetTrue),
-        Takes::Text | Takes::Number => argument.action(ArgAction::Set),
+        Takes::Text | Takes::Number | Takes::Count | Takes::Seconds => argument.action(ArgAction::Set),
     }
 }
 

@@ -22,22 +22,25 @@ mod output;
 mod parse;
 mod personality;
 mod process;
+mod socket;
 mod suggest;
 mod term;
 mod url;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use crate::call::{Call, print};
+use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::format::{Format, Style};
 use crate::personality::Tool;
 
+pub use call::print;
 pub use completion::clap_command;
 pub use links::install_links;
 pub use personality::PERSONALITIES;
+pub use socket::{SOCKET, Socket};
 
 /// Does what a tool of this name does when it is called with these arguments, its own name not among them.
 #[must_use]
@@ -50,7 +53,8 @@ pub fn run(name: &str, args: &[OsString]) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{}", failure.text);
+            // As on standard output, nobody need be there.
+            let _ = writeln!(io::stderr(), "{}", failure.text);
             failure.exit_code()
         }
     }

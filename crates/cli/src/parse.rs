@@ -11,7 +11,7 @@ pub(crate) const GLOBAL: &[Switch] = &[
     Switch::text("node").short('n'),
     Switch::flag("quiet").short('q'),
     Switch::flag("silent").short('s'),
-    Switch::number("timeout").short('t'),
+    Switch::seconds("timeout").short('t'),
     Switch::text("vhost").short('p'),
     Switch::flag("longnames").short('l'),
     Switch::text("formatter"),
@@ -152,13 +152,11 @@ impl Walked {
     ) {
         let value = match switch.takes {
             Takes::Nothing => Some(value.unwrap_or_else(|| "true".to_owned())),
-            Takes::Text | Takes::Number => value.or_else(|| rest.next().cloned()),
+            _ => value.or_else(|| rest.next().cloned()),
         };
         match value {
-            Some(value) if switch.takes == Takes::Number && value.parse::<f64>().is_err() && value != "infinity" => {
-                self.invalid.push((word.to_owned(), value));
-            }
-            Some(value) => self.set(switch, value),
+            Some(value) if switch.takes.accepts(&value) => self.set(switch, value),
+            Some(value) => self.invalid.push((word.to_owned(), value)),
             None => self.invalid.push((word.to_owned(), String::new())),
         }
     }
@@ -205,6 +203,23 @@ mod tests {
         assert_eq!((parsed.options.flag("quiet"), parsed.options.flag("silent")), (Some(true), Some(true)));
         assert_eq!(parsed.options.flag("table-headers"), Some(false));
         assert_eq!(parsed.invalid, [("-t".to_owned(), "x".to_owned())]);
+    }
+
+    #[test]
+    fn a_number_is_taken_as_it_is_or_not_at_all() {
+        let invalid = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        for (line, expected) in [
+            ("set_policy a b {} --priority -1", vec![]),
+            ("set_policy a b {} --priority 1.5", invalid("--priority", "1.5")),
+            ("close_all_connections x --limit 5", vec![]),
+            ("close_all_connections x --limit -1", invalid("--limit", "-1")),
+            ("close_all_connections x --limit 1e3", invalid("--limit", "1e3")),
+            ("list_users -t 0.5", vec![]),
+            ("list_users --timeout infinity", vec![]),
+            ("list_users --timeout soon", invalid("--timeout", "soon")),
+        ] {
+            assert_eq!(parsed(line).invalid, expected, "{line}");
+        }
     }
 
     #[test]

@@ -34,6 +34,14 @@ pub(crate) fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// What comes before `/api` in a path, with a slash before it; nothing if nothing does.
+pub(crate) fn prefix(path: &str) -> String {
+    let path = path.trim_matches('/');
+    let before = path.strip_suffix("api").filter(|before| before.is_empty() || before.ends_with('/'));
+    let prefix = before.unwrap_or(path).trim_end_matches('/');
+    if prefix.is_empty() { String::new() } else { format!("/{prefix}") }
+}
+
 /// An address of an HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
@@ -67,11 +75,8 @@ impl Address {
             Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()?),
             _ => (host, default_port),
         };
-        let prefix = prefix.trim_matches('/');
-        let prefix = prefix.strip_suffix("api").unwrap_or(prefix).trim_matches('/');
-        let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
         let host = host.trim_matches(['[', ']']).to_owned();
-        Some(Self { is_tls, host, port, prefix, user })
+        Some(Self { is_tls, host, port, prefix: self::prefix(prefix), user })
     }
 }
 
@@ -83,6 +88,15 @@ mod tests {
     fn what_means_something_in_a_path_is_escaped() {
         assert_eq!(path(&["queues", "/", "a b+ü"]), "queues/%2F/a%20b%2B%C3%BC");
         assert_eq!(unescaped("%2F%zz%C3%BC%"), "/%zzü%");
+    }
+
+    #[test]
+    fn only_a_whole_word_is_the_api() {
+        for (path, expected) in
+            [("", ""), ("/", ""), ("api/", ""), ("/x/api", "/x"), ("x/y/", "/x/y"), ("/myapi/", "/myapi")]
+        {
+            assert_eq!(prefix(path), expected, "{path}");
+        }
     }
 
     #[test]

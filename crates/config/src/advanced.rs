@@ -117,6 +117,8 @@ impl Translated {
             "vm_memory_high_watermark" | "disk_free_limit" => self.amount(key, value),
             "log" => self.log(value),
             "log_levels" => self.log_levels(value),
+            "default_consumer_prefetch" => self.prefetch(value),
+            "credential_validator" => self.options(key, value),
             // The name of the setting is also a place of others.
             "cluster_nodes" | "cluster_partition_handling" | "hipe_compile" | "permit_deprecated_features" => true,
             _ => {
@@ -178,6 +180,12 @@ impl Translated {
             match (name, value) {
                 ("ssl_opts" | "cowboy_opts" | "ssl_options", list @ Term::List(_)) => drop(self.options(&key, list)),
                 ("versions" | "ciphers" | "algorithms", list) => drop(self.numbered(&key, list)),
+                // `{linger, {true, 0}}`
+                ("linger", Term::Tuple(parts)) => {
+                    for (side, part) in ["on", "timeout"].into_iter().zip(parts) {
+                        self.known(&format!("{key}.{side}"), part);
+                    }
+                }
                 (_, value) if self.known(&key, value) => (),
                 _ => self.warnings.push(format!("{key} is not known and has no effect")),
             }
@@ -263,6 +271,9 @@ impl Translated {
                 let Some((key, value)) = option.pair() else { continue };
                 let known = match (name, key) {
                     (_, "enabled") | ("file", "file") => self.known(&format!("log.{name}"), value),
+                    ("file", "date" | "size" | "count" | "compress") => {
+                        self.known(&format!("log.file.rotation.{key}"), value)
+                    }
                     ("categories", category) => value
                         .items()
                         .iter()
@@ -276,6 +287,15 @@ impl Translated {
             }
         }
         matches!(value, Term::List(_))
+    }
+
+    /// `{false, 250}`: whether all consumers of a channel share it, and how much it is.
+    fn prefetch(&mut self, value: &Term) -> bool {
+        let Term::Tuple(parts) = value else { return false };
+        let parts = parts.iter().filter_map(Term::plain);
+        let keys = ["global", "count"].map(|part| format!("default_consumer_prefetch.{part}"));
+        self.settings.extend(keys.into_iter().zip(parts));
+        true
     }
 
     /// `[{connection, info}]`, of old versions.
@@ -400,8 +420,13 @@ mod tests {
                 {disk_free_limit, "1GB"},
                 {heartbeat, 30},
                 {consumer_timeout, undefined},
+                {tcp_listen_options, [{backlog, 128}, {nodelay, true}, {linger, {true, 0}}]},
                 {auth_backends, [rabbit_auth_backend_internal, {rabbit_auth_backend_ldap, rabbit_auth_backend_internal}]},
-                {log, [{console, [{enabled, true}, {level, debug}]}, {file, [{file, false}]}]}
+                {default_consumer_prefetch, {false, 250}},
+                {credential_validator, [{validation_backend, rabbit_credential_validator_min_password_length},
+                                        {min_length, 8}]},
+                {log, [{console, [{enabled, true}, {level, debug}]},
+                       {file, [{file, false}, {date, "$D0"}, {size, 0}, {count, 5}]}]}
               ]},
               {kernel, [{inet_dist_listen_min, 1}]},
               {rabbitmq_management, [{load_definitions, "/d.json"}, {listener, [{port, 15673}, {ssl, false}]}]},
@@ -432,12 +457,23 @@ mod tests {
                 ("disk_free_limit.absolute", "1GB"),
                 ("heartbeat", "30"),
                 ("consumer_timeout", "undefined"),
+                ("tcp_listen_options.backlog", "128"),
+                ("tcp_listen_options.nodelay", "true"),
+                ("tcp_listen_options.linger.on", "true"),
+                ("tcp_listen_options.linger.timeout", "0"),
                 ("auth_backends.1", "rabbit_auth_backend_internal"),
                 ("auth_backends.2.authn", "rabbit_auth_backend_ldap"),
                 ("auth_backends.2.authz", "rabbit_auth_backend_internal"),
+                ("default_consumer_prefetch.global", "false"),
+                ("default_consumer_prefetch.count", "250"),
+                ("credential_validator.validation_backend", "rabbit_credential_validator_min_password_length"),
+                ("credential_validator.min_length", "8"),
                 ("log.console", "true"),
                 ("log.console.level", "debug"),
                 ("log.file", "false"),
+                ("log.file.rotation.date", "$D0"),
+                ("log.file.rotation.size", "0"),
+                ("log.file.rotation.count", "5"),
                 ("management.load_definitions", "/d.json"),
                 ("management.listener.port", "15673"),
                 ("management.listener.ssl", "false"),

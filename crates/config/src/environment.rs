@@ -156,8 +156,9 @@ impl Environment {
             let name = name.trim();
             let name = if name.starts_with(PREFIX) { name.to_owned() } else { format!("{PREFIX}{name}") };
             let value = unquoted(value.trim());
-            let origin = Origin::File(path.to_owned(), Some(index + 1));
-            self.variables.entry(name).or_insert((value, origin));
+            if self.get(&name).is_none() {
+                self.variables.insert(name, (value, Origin::File(path.to_owned(), Some(index + 1))));
+            }
         }
     }
 

@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
             base.and_then(|base| i64::from_str_radix(&format!("{sign}{digits}"), base).ok()).map(Term::Integer)
         } else if self.rest().starts_with('.') && self.rest().chars().nth(1).is_some_and(|next| next.is_ascii_digit()) {
             self.next();
-            let fraction = self.while_true(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+            let fraction = self.while_true(|letter| letter.is_ascii_alphanumeric() || "+-".contains(letter));
             format!("{sign}{digits}.{fraction}").parse().ok().map(Term::Float)
         } else {
             format!("{sign}{digits}").parse().ok().map(Term::Integer)
@@ -350,6 +350,8 @@ mod tests {
             ("16#ff", Term::Integer(255)),
             ("0.4", Term::Float(0.4)),
             ("1.0e3", Term::Float(1000.0)),
+            ("1.0e+3", Term::Float(1000.0)),
+            ("1.0e-3", Term::Float(0.001)),
             ("$a", Term::Integer(97)),
             ("[]", Term::List(vec![])),
             ("{}", Term::Tuple(vec![])),

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use crate::query;
-use crate::settings::{LdapQuery, Listener, LogLevel, Settings};
+use crate::settings::{LdapQuery, Listener, LogLevel, Schedule, Settings};
 use crate::value::{self, Kilo, Kind};
 
 /// A key, or a family of keys.
@@ -86,6 +86,8 @@ pub enum Take {
     Words(Put<Vec<String>>),
     /// [`Kind::Query`]
     Query(Put<LdapQuery>),
+    /// [`Kind::Schedule`]
+    Schedule(Put<Option<Schedule>>),
 }
 
 /// Keys whose family is said as a whole: who says one of them says them all, and those said with less authority are gone.
@@ -196,15 +198,28 @@ impl Key {
             Rule::Meaningless(kind) | Rule::Deprecated(kind, _) | Rule::Absent(kind, _) => kind,
         }
     }
+}
 
-    /// Whether its value is better not shown.
-    #[must_use]
-    pub fn is_secret(&self) -> bool {
-        let last = self.pattern.rsplit('.').next().unwrap_or_default();
-        ["password", "default_pass", "anonymous_login_pass", "secret_key", "access_key_id", "oauth_client_secret"]
-            .contains(&last)
-            || self.pattern.contains(".key.")
-            || self.pattern.ends_with("erlang_cookie")
+/// Last words of keys whose values are better not shown.
+const SECRETS: &[&str] = &[
+    "password",
+    "default_pass",
+    "anonymous_login_pass",
+    "secret_key",
+    "access_key_id",
+    "acl_token",
+    "client_secret",
+    "oauth_client_secret",
+    "erlang_cookie",
+];
+
+/// Whether the value of the key of these words is better not shown. It goes by what is written: many a pattern ends in a name.
+pub(crate) fn is_secret(words: &[String]) -> bool {
+    match words {
+        [.., last] if SECRETS.contains(&last.as_str()) => true,
+        // A private key within the file.
+        [.., place, _] => place == "key",
+        _ => false,
     }
 }
 
@@ -241,6 +256,7 @@ impl Take {
             Self::None(_) => Kind::None,
             Self::Words(_) => Kind::Words,
             Self::Query(_) => Kind::Query,
+            Self::Schedule(_) => Kind::Schedule,
         }
     }
 
@@ -265,6 +281,7 @@ impl Take {
             Self::None(put) => put(settings, names, (text == "none").then_some(())?),
             Self::Words(put) => put(settings, names, value::words(text)),
             Self::Query(put) => put(settings, names, query::parse(text)?),
+            Self::Schedule(put) => put(settings, names, value::schedule(text)?),
         }
         Some(())
     }
@@ -405,10 +422,17 @@ mod tests {
             ("management.ssl.password", true),
             ("auth_ldap.other_bind.password", true),
             ("ssl_options.key.RSAPrivateKey", true),
+            ("stomp.default_pass", true),
+            ("cluster_formation.consul.acl_token", true),
+            ("cluster_formation.aws.secret_key", true),
+            ("management.oauth_resource_servers.a.oauth_client_secret", true),
+            ("amqp_client.ssl_options.password", true),
+            ("definitions.tls.password", true),
             ("default_user", false),
             ("ssl_options.keyfile", false),
         ] {
-            assert_eq!(find(&words(key)).unwrap().0.is_secret(), is_secret, "{key}");
+            assert!(find(&words(key)).is_some(), "{key}");
+            assert_eq!(super::is_secret(&words(key)), is_secret, "{key}");
         }
     }
 }

@@ -10,9 +10,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-pub use auth::{Auth, AuthBackend, AuthBackendKind, CertificateLogin, HttpAuth, LdapAuth, LdapBind, LdapQuery, OAuth2};
+pub use auth::{
+    Auth, AuthBackend, AuthBackendKind, CertificateLogin, HttpAuth, LdapAuth, LdapBind, LdapQuery, OAuth2,
+    PasswordRule, PasswordRules,
+};
 pub use http::{Http, Management, Prometheus, RatesMode};
-pub use log::{Log, LogFormat, LogLevel, LogStream, LogStyle};
+pub use log::{
+    Log, LogFormat, LogLevel, LogStream, LogStyle, Rotation, Schedule, Syslog, SyslogProtocol, SyslogTransport,
+};
 pub use seed::{Definitions, Permissions, Seed, SeedPolicy, SeedUser, VhostLimits};
 pub use tls::{Tls, TlsVerify};
 
@@ -29,6 +34,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What raises alarms.
     pub resources: Resources,
+    /// What is written into messages that come in.
+    pub interceptors: Interceptors,
     /// How things are kept.
     pub store: Store,
     /// What a fresh node starts with.
@@ -121,6 +128,16 @@ pub struct Limits {
     pub connection_max: Option<u64>,
     /// Consumers of a channel.
     pub consumer_max_per_channel: Option<u64>,
+    /// Virtual hosts.
+    pub vhost_max: Option<u64>,
+    /// Queues of all virtual hosts together.
+    pub queue_max: Option<u64>,
+    /// Exchanges of all virtual hosts together, with those that are there from the beginning.
+    pub exchange_max: Option<u64>,
+    /// What a channel has as its prefetch until it says otherwise; 0 is none.
+    pub default_prefetch: u16,
+    /// ...and all its consumers together.
+    pub default_prefetch_is_global: bool,
     /// Body of a message.
     pub message_bytes_max: u64,
     /// How long a delivery may wait for its acknowledgement; none is for ever.
@@ -129,6 +146,15 @@ pub struct Limits {
     pub default_queue_type: Option<String>,
     /// A queue may be declared again with another `x-queue-type`.
     pub relaxed_queue_type: bool,
+}
+
+/// What is written into messages that come in; each says whether it replaces what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interceptors {
+    /// When the message came, as property `timestamp` and header `timestamp_in_ms`.
+    pub timestamp: Option<bool>,
+    /// The node's name, as header `x-routed-by`.
+    pub routing_node: Option<bool>,
 }
 
 /// What raises alarms.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::settings::{Listener, LogLevel};
+use crate::settings::{Listener, LogLevel, Schedule};
 
 /// What a value must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +46,8 @@ pub enum Kind {
     Words,
     /// A question to a directory, as an Erlang term.
     Query,
+    /// When files of the log are rotated.
+    Schedule,
 }
 
 impl std::fmt::Display for Kind {
@@ -67,6 +69,7 @@ impl std::fmt::Display for Kind {
             Self::Port => f.write_str("a port; 0 for none, auto for a free one"),
             Self::None => f.write_str("none"),
             Self::Words => f.write_str("words with commas between them"),
+            Self::Schedule => f.write_str("times such as $D0, $W5D16, $M1D0 or $H30"),
             Self::Query => {
                 f.write_str("a query such as {constant, true} or {in_group, \"cn=...\"}, with strings in it")
             }
@@ -94,6 +97,7 @@ impl Kind {
             Self::Port => port(text).is_some(),
             Self::None => text == "none",
             Self::Query => crate::query::parse(text).is_some(),
+            Self::Schedule => schedule(text).is_some(),
         }
     }
 }
@@ -211,6 +215,33 @@ pub(crate) fn port(text: &str) -> Option<Option<u16>> {
     }
 }
 
+/// `$H30`: in each hour; `$D0`, `$D23`: each day; `$W0`, `$W5D16`: each week, Sunday is 0; `$M1D0`, `$ML`: each month, `L` is its last
+/// day. The inner none is never.
+#[expect(clippy::option_option, reason = "the outer one says whether the text is a value at all")]
+pub(crate) fn schedule(text: &str) -> Option<Option<Schedule>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let (every, rest) = (text.get(..2)?, text.get(2..)?);
+    let within = |text: &str, min: u8, max: u8| {
+        let is_short = text.len() <= 2 && text.bytes().all(|letter| letter.is_ascii_digit());
+        text.parse().ok().filter(|number: &u8| is_short && (min..=max).contains(number))
+    };
+    let (day, hour) = rest.split_once('D').unwrap_or((rest, "0"));
+    let hour = || within(hour, 0, 23);
+    Some(Some(match every {
+        "$H" => Schedule::Hour { minute: within(rest, 0, 59)? },
+        "$D" => Schedule::Day { hour: within(rest, 0, 23)? },
+        "$W" => Schedule::Week { day: within(day, 0, 6)?, hour: hour()? },
+        "$M" if matches!(day, "L" | "l") => Schedule::Month { day: LAST_DAY, hour: hour()? },
+        "$M" => Schedule::Month { day: within(day, 1, LAST_DAY)?, hour: hour()? },
+        _ => return None,
+    }))
+}
+
+/// A month's last day, whichever that is.
+const LAST_DAY: u8 = 31;
+
 pub(crate) fn words(text: &str) -> Vec<String> {
     let words = text.split([',', ' ', ';']).map(str::trim).filter(|word| !word.is_empty());
     words.map(str::to_owned).collect()
@@ -313,12 +344,44 @@ mod tests {
         }
     }
 
+    #[test]
+    fn schedules_are_rabbitmqs() {
+        for (text, expected) in [
+            ("$H0", Some(Some(Schedule::Hour { minute: 0 }))),
+            ("$H59", Some(Some(Schedule::Hour { minute: 59 }))),
+            ("$D0", Some(Some(Schedule::Day { hour: 0 }))),
+            ("$D23", Some(Some(Schedule::Day { hour: 23 }))),
+            ("$W0", Some(Some(Schedule::Week { day: 0, hour: 0 }))),
+            ("$W5D16", Some(Some(Schedule::Week { day: 5, hour: 16 }))),
+            ("$M1D0", Some(Some(Schedule::Month { day: 1, hour: 0 }))),
+            ("$M5D6", Some(Some(Schedule::Month { day: 5, hour: 6 }))),
+            ("$ML", Some(Some(Schedule::Month { day: 31, hour: 0 }))),
+            ("", Some(None)),
+            ("$", None),
+            ("$D", None),
+            ("$D24", None),
+            ("$D+1", None),
+            ("$D007", None),
+            ("$W7", None),
+            ("$W1D", None),
+            ("$M0", None),
+            ("$M32", None),
+            ("$H60", None),
+            ("D0", None),
+            ("$D0 ", None),
+            ("daily", None),
+        ] {
+            assert_eq!(schedule(text), expected, "{text}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_text_is_too_strange(text in ".{0,40}") {
             for kind in [
                 Kind::Bool, Kind::Number { min: 0, max: 5 }, Kind::NumberOrInfinity, Kind::Ratio, Kind::Bytes,
                 Kind::BinaryBytes, Kind::Duration, Kind::Level, Kind::Listener, Kind::Address, Kind::Port, Kind::None,
+                Kind::Schedule,
             ] {
                 let _ = kind.accepts(&text);
             }

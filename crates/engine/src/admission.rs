@@ -1,4 +1,4 @@
-//! Who is let in: limits of connections and channels, of the node, of vhosts and of users.
+//! Who is let in: limits of connections and channels, of the node, of vhosts and of users. And how many things there may be.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,14 +13,50 @@ use crate::services::Services;
 use crate::user::User;
 use crate::vhost::Vhost;
 
-/// Connections and channels of a broker: how many there are, and how many there may be.
+/// Connections and channels of a broker, and what clients have made: how many there are, and how many there may be.
 #[derive(Debug)]
 pub struct NodeCounts {
+    /// Queues in all vhosts, but for those of direct replies.
+    pub(crate) queues: Limited,
+    /// Exchanges in all vhosts.
+    pub(crate) exchanges: Limited,
+    /// `u64::MAX` is no limit.
+    vhosts_max: AtomicU64,
     connections: AtomicUsize,
     channels: AtomicUsize,
     /// `u64::MAX` is no limit.
     connections_max: AtomicU64,
     channels_max: AtomicU64,
+}
+
+/// A number of things, and how many there may be.
+#[derive(Debug)]
+pub(crate) struct Limited {
+    there: AtomicUsize,
+    /// `u64::MAX` is no limit.
+    max: AtomicU64,
+}
+
+impl Default for Limited {
+    fn default() -> Self {
+        Self { there: AtomicUsize::new(0), max: AtomicU64::new(u64::MAX) }
+    }
+}
+
+impl Limited {
+    pub(crate) fn one_more(&self) {
+        self.there.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn one_less(&self) {
+        self.there.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The limit, if there are so many.
+    pub(crate) fn reached(&self) -> Option<u64> {
+        let max = self.max.load(Ordering::Relaxed);
+        Some(max).filter(|max| self.there.load(Ordering::Relaxed) as u64 >= *max)
+    }
 }
 
 /// Why a connection or channel is not let in. Its display is the text after `NOT_ALLOWED - `.
@@ -61,6 +97,9 @@ pub struct ChannelAdmission {
 impl Default for NodeCounts {
     fn default() -> Self {
         Self {
+            queues: Limited::default(),
+            exchanges: Limited::default(),
+            vhosts_max: AtomicU64::new(u64::MAX),
             connections: AtomicUsize::new(0),
             channels: AtomicUsize::new(0),
             connections_max: AtomicU64::new(u64::MAX),
@@ -92,6 +131,21 @@ impl NodeCounts {
     pub fn set_limits(&self, connections_max: Option<u64>, channels_max: Option<u64>) {
         self.connections_max.store(connections_max.unwrap_or(u64::MAX), Ordering::Relaxed);
         self.channels_max.store(channels_max.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Lets there be so many vhosts (`vhost_max`), queues (`cluster_queue_limit`) and exchanges (`cluster_exchange_limit`), those
+    /// that vhosts begin with among them. What is there already stays.
+    pub fn set_limits_of_things(&self, vhosts_max: Option<u64>, queues_max: Option<u64>, exchanges_max: Option<u64>) {
+        for (max, limit) in
+            [(&self.vhosts_max, vhosts_max), (&self.queues.max, queues_max), (&self.exchanges.max, exchanges_max)]
+        {
+            max.store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// The limit of vhosts, if there are so many.
+    pub(crate) fn vhost_limit_reached(&self, vhosts: usize) -> Option<u64> {
+        Some(self.vhosts_max.load(Ordering::Relaxed)).filter(|max| vhosts as u64 >= *max)
     }
 }
 

@@ -83,6 +83,8 @@ impl Broker {
         for queue in restored.queues.iter().filter(|queue| exchange_of(&queue.name).is_none()) {
             problems.extend(broker.vhost_of_restored(&queue.vhost).restore_queue(queue).err());
         }
+        broker.restore_pauses(&restored.settings, &mut problems);
+        broker.find_former_place_for_events(&restored.bindings);
         for binding in &restored.bindings {
             problems.extend(broker.vhost_of_restored(&binding.vhost).restore_binding(binding).err());
         }

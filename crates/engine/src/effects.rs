@@ -26,6 +26,8 @@ pub struct Effects {
     pub(crate) loads: Vec<Load>,
     /// Those who waited for a page.
     pub(crate) waiters: Vec<Arc<dyn Waiter>>,
+    /// What nobody needs any more. To free it may take long, and need not be done under locks.
+    pub(crate) dropped: Vec<Box<dyn Send + Sync>>,
     /// Scratch: what goes into the journal of a publisher's batch.
     pub(crate) enqueue: EnqueueScratch,
     /// Scratch: who gets which message of a publisher's batch.
@@ -57,6 +59,7 @@ impl Effects {
                 break;
             }
         }
+        self.dropped.clear();
         for load in self.loads.drain(..) {
             load.carry_out();
         }

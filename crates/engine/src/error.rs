@@ -4,6 +4,7 @@ use leveret_codec::reply_code::ReplyCode;
 use thiserror::Error;
 
 use crate::exchange::error::ExchangeError;
+use crate::limits::SHORT_STRING_BYTES_MAX;
 use crate::names::Name;
 use crate::queue::arguments::ArgumentError;
 use crate::stream::StreamRefused;
@@ -20,6 +21,10 @@ pub enum Error {
     VhostDeleted { vhost: Name },
     #[error("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached")]
     TooManyQueues { queue: String, vhost: Name, limit: u64 },
+    #[error("cannot declare queue '{queue}': queue limit in cluster ({limit}) is reached")]
+    TooManyQueuesInAll { queue: String, limit: u64 },
+    #[error("cannot declare exchange '{exchange}' in vhost '{vhost}': exchange limit of {limit} is reached")]
+    TooManyExchanges { exchange: String, vhost: Name, limit: u64 },
     #[error("queue '{queue}' in vhost '{vhost}' in use")]
     QueueInUse { queue: Name, vhost: Name },
     #[error("queue '{queue}' in vhost '{vhost}' not empty")]
@@ -47,6 +52,8 @@ pub enum Error {
     ReservedName { kind: &'static str, name: String },
     #[error("operation not permitted on the default exchange")]
     DefaultExchange,
+    #[error("{kind} should be less than {SHORT_STRING_BYTES_MAX} bytes, actually was {bytes}")]
+    LongName { kind: &'static str, bytes: usize },
     #[error("cannot bind or unbind to a volatile (direct reply-to) queue")]
     ReplyQueue,
     #[error("deletion of system exchange '{exchange}' in vhost '{vhost}' not allowed")]
@@ -93,6 +100,9 @@ impl Error {
             | Self::InternalExchange { .. }
             | Self::AccessRefused { .. } => ReplyCode::AccessRefused,
             Self::TooManyQueues { .. }
+            | Self::LongName { .. }
+            | Self::TooManyQueuesInAll { .. }
+            | Self::TooManyExchanges { .. }
             | Self::QueueInUse { .. }
             | Self::QueueNotEmpty { .. }
             | Self::ExchangeInUse { .. }

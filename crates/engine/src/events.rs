@@ -148,7 +148,7 @@ impl Vhost {
             let fields = fields.text("name", &policy.name).text("vhost", &self.name).text("pattern", policy.pattern());
             let fields =
                 fields.text("apply-to", policy.apply_to.as_str()).table_as_it_is("definition", &policy.definition);
-            fields.number("priority", u64::try_from(policy.priority).unwrap_or_default()).by(user)
+            fields.value("priority", FieldValue::I64(policy.priority)).by(user)
         };
         match kind {
             PolicyKind::User => self.services.event("policy.set", tell),

@@ -107,11 +107,13 @@ pub enum SettingKind {
     VhostLimits = 9,
     /// How much a user may have.
     UserLimits = 10,
+    /// A queue of the vhost `scope` is paused: which one is told by its id.
+    PausedQueue = 11,
 }
 
 impl SettingKind {
     /// All there are.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Vhost,
         Self::User,
         Self::Permission,
@@ -122,6 +124,7 @@ impl SettingKind {
         Self::OperatorPolicy,
         Self::VhostLimits,
         Self::UserLimits,
+        Self::PausedQueue,
     ];
 
     /// The kind of this number, if this version knows it.
@@ -178,6 +181,15 @@ pub trait Journal: Send + Sync {
 
     /// Appends messages that queues will refer to, and pushes where each lies.
     fn append_bodies(&self, bodies: &[Parts<'_>], at: &mut Vec<BodyAt>);
+
+    /// Whoever takes long to enqueue all that it appends says so first: bodies that are appended from now on stay where they are
+    /// until [`Journal::let_go`] gets the answer. Others have to enqueue theirs at once.
+    fn hold(&self) -> Lsn {
+        Lsn::default()
+    }
+
+    /// All that will ever refer to the bodies was appended.
+    fn let_go(&self, _held: Lsn) {}
 
     /// Everything at or before this position survives. Takes no lock.
     fn durable(&self) -> Lsn;

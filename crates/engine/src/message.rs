@@ -237,13 +237,15 @@ fn write_whole(out: &mut Vec<u8>, parts: &Parts<'_>) {
 
 /// Appends header, names and properties.
 fn write_head(out: &mut Vec<u8>, parts: &Parts<'_>) {
-    // Names come out of short strings, so that their lengths fit; a frame's payload fits 32 bits.
-    let byte = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+    // Most names come out of short strings. Others are cut: arguments of queues may have longer ones.
+    let short = |name: &'_ [u8]| u8::try_from(name.len()).unwrap_or(u8::MAX);
+    let (exchange, routing_key) = (short(parts.exchange), short(parts.routing_key));
+    // A frame's payload fits 32 bits.
     let [p0, p1, p2, p3] = parts.marks.join(parts.properties.len()).to_le_bytes();
     for piece in [
-        &[byte(parts.exchange), byte(parts.routing_key), p0, p1, p2, p3],
-        parts.exchange,
-        parts.routing_key,
+        &[exchange, routing_key, p0, p1, p2, p3],
+        cut(parts.exchange, usize::from(exchange)).0,
+        cut(parts.routing_key, usize::from(routing_key)).0,
         parts.properties,
     ] {
         out.extend_from_slice(piece);

@@ -3,12 +3,17 @@
 //! A hash of RabbitMQ's is the base64 of a salt of four bytes and the digest of salt and password. `leveret_password_hashing_argon2`
 //! is Argon2id over a salt of 16 bytes, in the same form. All comparisons take constant time.
 
+mod rule;
+
 use argon2::Argon2;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
+
+pub(crate) use rule::Judge;
+pub use rule::PasswordRule;
 
 /// Bytes of salt that [`PasswordHash::of`] wants; RabbitMQ's algorithms take the first four.
 pub const SALT_BYTES: usize = 16;

@@ -58,6 +58,11 @@ pub trait Authorizer: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// The tags that its secret gives the user now; none where they do not come by it.
+    fn tags(&self) -> Option<Vec<String>> {
+        None
+    }
+
     /// Takes a new secret in place of the one that the user logged in with. Nothing changes where secrets do not end.
     ///
     /// # Errors

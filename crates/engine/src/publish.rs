@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::effects::Effects;
 use crate::journal::{BodyAt, Journal, Lsn};
-use crate::limits::{COPIED_TOGETHER_BYTES_MAX, MESSAGES_A_HOLD_MAX};
+use crate::limits::{COPIED_TOGETHER_BYTES_MAX, MESSAGES_A_HOLD_MAX, QUEUES_AT_ONCE_MAX};
 use crate::message::{Incoming, Message};
 use crate::queue::{Queue, append_bodies};
 
@@ -95,6 +95,15 @@ pub(crate) fn copy_together(items: &mut [Publication<'_>], picks: &[u32]) {
     }
 }
 
+/// Keeps bodies in the journal while it lives.
+struct Held<'j>(&'j dyn Journal, Lsn);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.let_go(self.1);
+    }
+}
+
 /// Messages gathered from one read.
 #[derive(Debug, Default)]
 pub struct PublishBatch<'m> {
@@ -146,14 +155,22 @@ impl<'m> PublishBatch<'m> {
     /// Puts every message into its queues: bodies to the journal first, then one lock a queue. Returns the journal position
     /// at which the whole batch is durable.
     pub fn carry_out(&mut self, journal: &dyn Journal, effects: &mut Effects) -> Lsn {
+        let queues = self.by_queue();
+        let _held = (queues.len() > QUEUES_AT_ONCE_MAX).then(|| Held(journal, journal.hold()));
         self.journal_bodies(journal, &mut effects.enqueue.bodies);
         let mut end = Lsn::default();
-        for (queue, picks) in self.by_queue() {
+        for (queue, picks) in queues {
             for hold in picks.chunks(MESSAGES_A_HOLD_MAX) {
                 end = end.max(queue.publish(&mut self.items, hold, effects));
             }
         }
         end
+    }
+
+    /// Whether all the queues that a message was for were deleted meanwhile, so that nobody has it.
+    pub(crate) fn is_lost(&self, item: &Publication<'_>) -> bool {
+        let route = self.routes.get(item.route as usize).map_or(&[][..], |route| route);
+        !route.is_empty() && route.iter().all(|queue| queue.is_deleted())
     }
 
     /// Gives the journal the messages that a durable queue has to keep.

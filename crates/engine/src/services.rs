@@ -1,13 +1,14 @@
 //! What all queues and exchanges of a broker share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
 use crate::admission::NodeCounts;
 use crate::clock::Clock;
 use crate::counters::{Churn, GoneQueues};
+use crate::interceptors::Interceptors;
 use crate::journal::Journal;
 use crate::memory::MemoryBudget;
 use crate::notices::Notices;
@@ -36,6 +37,7 @@ pub struct Services {
     relaxed_queue_types: AtomicBool,
     /// Milliseconds; the highest number for none.
     consumer_timeout_ms: AtomicU64,
+    interceptors: OnceLock<Interceptors>,
     random: AtomicU64,
     policies_changed: AtomicU64,
 }
@@ -60,6 +62,7 @@ impl Services {
             default_queue_type: RwLock::default(),
             relaxed_queue_types: AtomicBool::new(false),
             consumer_timeout_ms: AtomicU64::new(u64::MAX),
+            interceptors: OnceLock::new(),
             churn: Churn::default(),
             gone: GoneQueues::default(),
             random: AtomicU64::new(seed),
@@ -106,6 +109,17 @@ impl Services {
 
     pub(crate) fn has_relaxed_queue_types(&self) -> bool {
         self.relaxed_queue_types.load(Ordering::Relaxed)
+    }
+
+    /// Has this written into messages that come in. What is said first stays, and has to be said before the first connection.
+    pub fn set_interceptors(&self, interceptors: Interceptors) {
+        let _ = self.interceptors.set(interceptors);
+    }
+
+    /// What is written into messages that come in; none is nothing.
+    #[must_use]
+    pub fn interceptors(&self) -> Option<Interceptors> {
+        self.interceptors.get().copied().filter(|interceptors| !interceptors.is_empty())
     }
 
     /// Rises with each change of policies.

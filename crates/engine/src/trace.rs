@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use leveret_codec::properties::{Properties, PropertiesRef};
 use leveret_codec::table::{FieldTable, FieldValue};
 
+use crate::limits::SHORT_STRING_BYTES_MAX;
 use crate::message::{Marks, Message, Parts};
 use crate::notices::{Notice, Notices};
 use crate::queue::Queue;
@@ -14,9 +15,6 @@ use crate::vhost::Vhost;
 
 /// The exchange of traces.
 pub const EXCHANGE: &str = "amq.rabbitmq.trace";
-
-/// No routing key is longer.
-const ROUTING_KEY_BYTES_MAX: usize = 255;
 
 /// Whose publish or delivery it is.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +108,7 @@ impl Vhost {
         }
         let Some(exchange) = self.exchanges.get(EXCHANGE) else { return };
         let mut routing_key = [prefix, suffix].concat();
-        routing_key.truncate(ROUTING_KEY_BYTES_MAX);
+        routing_key.truncate(SHORT_STRING_BYTES_MAX);
         let mut properties = Vec::new();
         Properties { headers: Some(headers), ..Properties::default() }.encode(&mut properties);
         let message = Message::copy_of(&Parts {

@@ -160,6 +160,11 @@ impl User {
         self.has_tag(IMPERSONATOR)
     }
 
+    /// Gives it other tags: for whoever answers for it.
+    pub fn set_tags(&self, tags: Vec<String>) {
+        self.set_account(Account { tags, ..Account::clone(&self.account()) });
+    }
+
     pub(crate) fn set_account(&self, account: Account) {
         self.account.store(Arc::new(account));
         self.permissions_changed();

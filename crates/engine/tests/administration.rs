@@ -13,7 +13,9 @@ use leveret_engine::admin::{AdminError, AuthError, DefaultUser, Gone, NewUser, P
 use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::{Journal, Record, SettingKey, SettingKind};
+use leveret_engine::log;
 use leveret_engine::names::ConnectionId;
+use leveret_engine::password::PasswordRule;
 use leveret_engine::permission::{Permissions, Resource, Rights, Verb};
 use leveret_engine::policy::{NewPolicy, PolicyKind};
 use leveret_engine::queue::arguments::QueueType;
@@ -379,6 +381,7 @@ fn what_cannot_be_understood_is_told_and_left_out() {
         setting(8, "/", "p", br#"{"pattern":"","definition":{"odd":1}}"#),
         setting(9, "/", "limits", br#"{"max-queues":-1}"#),
         setting(10, "", "eve", b"7"),
+        setting(11, "/", "q", br#"{"id":-1}"#),
         setting(200, "", "x", b"{}"),
     ];
     let restored = Restored { settings: [&odd[..], &sound[..]].concat(), ..Restored::default() };
@@ -394,7 +397,7 @@ proptest! {
     /// Damage that no checksum tells, or what somebody else wrote.
     #[test]
     fn any_settings_may_be_found(
-        settings in vec((0..12u8, "(v|/|)", r#"(v|u|/|\["a","b"\]|\[1)"#, value()), 0..20),
+        settings in vec((0..13u8, "(v|/|)", r#"(v|u|/|\["a","b"\]|\[1)"#, value()), 0..20),
     ) {
         let settings = settings.into_iter().map(|(kind, scope, name, value)| RestoredSetting { kind, scope, name, value });
         let restored = Restored { settings: settings.collect(), ..Restored::default() };
@@ -420,11 +423,11 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn kinds_have_the_numbers_that_journals_have() {
-    let kinds: Vec<_> = (1..=10).map(|number| SettingKind::of_number(number).unwrap()).collect();
+    let kinds: Vec<_> = (1..=11).map(|number| SettingKind::of_number(number).unwrap()).collect();
     assert_eq!(kinds[0], SettingKind::Vhost);
-    assert_eq!(kinds[9], SettingKind::UserLimits);
+    assert_eq!((kinds[9], kinds[10]), (SettingKind::UserLimits, SettingKind::PausedQueue));
     assert!(kinds.iter().zip(1..).all(|(kind, number)| kind.number() == number));
-    assert_eq!((SettingKind::of_number(0), SettingKind::of_number(11)), (None, None));
+    assert_eq!((SettingKind::of_number(0), SettingKind::of_number(12)), (None, None));
     let key = SettingKey { kind: SettingKind::Vhost, scope: "", name: "x" };
     let journal = TestJournal::new(true);
     journal.append(&Record::Setting { key, value: b"{}" });
@@ -521,6 +524,29 @@ fn a_node_has_a_default_type_of_queues() {
     assert_eq!(vhost.queue("c").unwrap().settings.queue_type, QueueType::Classic, "the vhost's comes first");
 }
 
+/// Who has bound a queue hears of events after a restart, wherever they were told before.
+#[test]
+fn events_are_heard_after_a_restart() {
+    let fixture = Fixture::new();
+    fixture.broker.delete_vhost("/", ACTOR).unwrap();
+    for name in ["b", "/", "a"] {
+        fixture.broker.put_vhost(name, &VhostMetadata::default(), "guest").unwrap();
+    }
+    let vhost = fixture.broker.vhost("b").unwrap();
+    declare(&vhost, &fixture.broker, "ear").unwrap();
+    let empty = FieldTable::default();
+    let key = BindingKey { source: "amq.rabbitmq.event", routing_key: b"policy.*", arguments: &empty, user: "guest" };
+    vhost.bind_queue(&key, "ear", ConnectionId(1), &mut Effects::default()).unwrap();
+    let (fixture, problems) = fixture.restart();
+    assert_eq!(problems, Vec::<String>::new());
+    let policy = NewPolicy { priority: -5, ..NewPolicy::new("p", "").number("max-length", 5) };
+    fixture.broker.set_policy("/", PolicyKind::User, policy, ACTOR).unwrap();
+    let ear = fixture.broker.vhost("b").unwrap().queue("ear").unwrap();
+    let told = events(&fixture.broker, &ear);
+    assert_eq!(told.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["policy.set"]);
+    assert_eq!(told[0].1.get(b"priority"), Some(&leveret_codec::table::FieldValue::I64(-5)));
+}
+
 /// Where there is no vhost `/`, another tells of events; and where there was one, none tells any more.
 #[test]
 fn events_have_a_place() {
@@ -531,4 +557,104 @@ fn events_have_a_place() {
     assert!(has_events("b") && !has_events("a"));
     broker.delete_vhost("b", ACTOR).unwrap();
     assert!(has_events("a"));
+}
+
+#[test]
+fn limits_of_the_node_are_told_in_rabbitmqs_words() {
+    let fixture = Fixture::new();
+    let broker = &fixture.broker;
+    let (guest, root) = (broker.user("guest").unwrap(), broker.vhost("/").unwrap());
+    let put =
+        |name: &str| broker.put_vhost(name, &VhostMetadata::default(), "guest").map_err(|error| error.to_string());
+    broker.services.node.set_limits_of_things(Some(2), Some(2), Some(17));
+    put("v").unwrap();
+    put("v").expect("it is there already");
+    assert_eq!(put("w").unwrap_err(), "cannot create vhost 'w': vhost limit of 2 is reached");
+    let other = broker.vhost("v").unwrap();
+    declare(&root, broker, "one").unwrap();
+    declare(&other, broker, "one").unwrap();
+    let refused = declare(&root, broker, "two").unwrap_err();
+    assert_eq!(refused, "cannot declare queue 'two': queue limit in cluster (2) is reached");
+    // Eight exchanges in the first vhost, which tells of events, and seven in the other.
+    let exchange = |vhost: &Vhost, name: &str| {
+        let arguments = &FieldTable::default();
+        let (kind, durable, auto_delete, internal) = ("direct", true, false, false);
+        let declare = ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments };
+        vhost.declare_exchange(&declare, &guest).map(drop).map_err(|error| error.to_string())
+    };
+    exchange(&root, "one").unwrap();
+    exchange(&other, "two").unwrap();
+    exchange(&other, "two").expect("it is there already");
+    let refused = exchange(&other, "three").unwrap_err();
+    assert_eq!(refused, "cannot declare exchange 'three' in vhost 'v': exchange limit of 17 is reached");
+    // All that went with the vhost counts no more.
+    broker.delete_vhost("v", ACTOR).unwrap();
+    declare(&root, broker, "two").unwrap();
+    for name in ["three", "four", "five", "six", "seven", "eight", "nine"] {
+        exchange(&root, name).unwrap();
+    }
+    // What a restart finds counts.
+    let (fixture, problems) = fixture.restart();
+    assert_eq!(problems, Vec::<String>::new());
+    let broker = &fixture.broker;
+    broker.services.node.set_limits_of_things(None, Some(2), None);
+    let refused = declare(&broker.vhost("/").unwrap(), broker, "three").unwrap_err();
+    assert_eq!(refused, "cannot declare queue 'three': queue limit in cluster (2) is reached");
+}
+
+#[test]
+fn passwords_follow_a_rule() {
+    let fixture = Fixture::new();
+    let broker = &fixture.broker;
+    let plain = |text: &str| Password::Plain(text.to_owned());
+    let put = |name: &str, password: Password| {
+        broker.put_user(name, &NewUser { password, tags: Vec::new() }, ACTOR).map_err(|error| error.to_string())
+    };
+    put("old", plain("x")).unwrap();
+    broker.set_password_rule(&PasswordRule::BytesMin(8)).unwrap();
+    let short = "minimum required password length is 8";
+    assert_eq!(put("bob", plain("seven b")).unwrap_err(), short);
+    assert_eq!(put("bob", plain("")).unwrap_err(), short);
+    assert_eq!(put("bob", Password::None).unwrap_err(), short);
+    assert!(broker.user("bob").is_none());
+    put("bob", plain("long enough")).unwrap();
+    assert_eq!(broker.set_password("bob", plain("short"), ACTOR).unwrap_err().to_string(), short);
+    assert!(broker.user("bob").unwrap().accepts(b"long enough") && broker.user("old").unwrap().accepts(b"x"));
+    // Hashes are not judged, and who has no password cannot have a bad one.
+    put("hashed", Password::Hash { hash: String::new(), algorithm: None }).unwrap();
+    put("bob", Password::None).unwrap();
+    broker.set_password("old", Password::None, ACTOR).unwrap();
+    // Nor is who the configuration brings.
+    broker
+        .seed_user(&DefaultUser { name: "first".to_owned(), password: "p".to_owned(), ..DefaultUser::default() })
+        .unwrap();
+    broker.set_password_rule(&PasswordRule::Matches("[0-9]".to_owned())).unwrap();
+    let refused = put("ann", plain("long enough")).unwrap_err();
+    assert_eq!(refused, "provided password does not match the validator regular expression");
+    put("ann", plain("a1")).unwrap();
+}
+
+#[test]
+fn bindings_to_the_log_survive() {
+    let fixture = Fixture::new();
+    let broker = &fixture.broker;
+    let vhost = broker.vhost("/").unwrap();
+    vhost.declare_log_exchange();
+    vhost.declare_log_exchange();
+    declare(&vhost, broker, "logs").unwrap();
+    let arguments = &FieldTable::default();
+    let key = BindingKey { source: log::EXCHANGE, routing_key: b"error", arguments, user: "guest" };
+    vhost.bind_queue(&key, "logs", ConnectionId(1), &mut Effects::default()).unwrap();
+    let (fixture, problems) = fixture.restart();
+    assert_eq!(problems, Vec::<String>::new());
+    let vhost = fixture.broker.vhost("/").unwrap();
+    let mut effects = Effects::default();
+    for level in ["info", "error"] {
+        let line = log::LogLine { level, at_s: 5, content_type: "text/plain", text: level };
+        vhost.publish_log_line(&line, &mut effects);
+    }
+    effects.carry_out();
+    assert_eq!(vhost.queue("logs").unwrap().counts().ready, 1);
+    let exchange = vhost.exchange(log::EXCHANGE).unwrap();
+    assert!(exchange.durable && exchange.internal && !exchange.auto_delete);
 }

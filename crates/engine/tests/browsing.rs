@@ -169,6 +169,34 @@ fn what_is_given_back_is_in_its_place() {
 }
 
 #[test]
+fn what_is_given_back_when_others_were_delivered_is_first() {
+    let mut fixture = Fixture::new(true, u64::MAX, QueueArguments::default());
+    fixture.publish(0..4, true);
+    let seen = fixture.look_at_all(1000);
+    let in_hand = fixture.queue.take(at(&seen, &[0, 2]));
+    let Got::Message { entry, .. } = fixture.queue.get(false) else { panic!("it is there") };
+    assert_eq!(body_number(&entry.message), 1);
+    drop(in_hand);
+    fixture.queue.requeue([(None, entry)], &mut fixture.effects);
+    assert_eq!(fixture.drain(), [0, 1, 2, 3]);
+    assert!(fixture.journal.seqs(false).is_empty());
+}
+
+#[test]
+fn what_is_given_back_is_delivered_after_those_that_came_later() {
+    let mut fixture = Fixture::new(true, u64::MAX, QueueArguments::default());
+    fixture.publish(0..3, true);
+    let in_hand = fixture.queue.take(at(&fixture.look_at_all(1000), &[0]));
+    let Got::Message { .. } = fixture.queue.get(false) else { panic!("it is there") };
+    drop(in_hand);
+    let mut numbers = Vec::new();
+    while let Got::Message { entry, .. } = fixture.queue.get(false) {
+        numbers.push((body_number(&entry.message), entry.deliveries));
+    }
+    assert_eq!(numbers, [(0, 0), (2, 0)]);
+}
+
+#[test]
 fn a_purge_leaves_alone_what_is_in_hand() {
     let mut fixture = Fixture::new(true, 0, QueueArguments::default());
     fixture.publish(0..100, true);
@@ -380,12 +408,12 @@ proptest! {
     #[test]
     fn each_message_is_in_one_place(
         durable in any::<bool>(),
-        scarce in any::<bool>(),
+        budget_bytes in prop_oneof![Just(0), Just(5_000), Just(u64::MAX)],
         max_priority in prop::option::of(Just(3u8)),
         ops in ops(),
     ) {
         let settings = QueueArguments { max_priority, ..QueueArguments::default() };
-        let fixture = Fixture::new(durable, if scarce { 0 } else { u64::MAX }, settings);
+        let fixture = Fixture::new(durable, budget_bytes, settings);
         let (got, hands, seen) = (Vec::new(), Vec::new(), Vec::new());
         let mut model = Model { fixture, is: BTreeMap::new(), next: 0, got, hands, seen };
         for op in &ops {

@@ -155,6 +155,14 @@ fn refusals_have_rabbitmqs_texts() {
         refusal(&json!({"vhosts": vhosts, "queues": queue})),
         "precondition_failed: invalid arg 'x-expires' for queue 'q' in vhost 'v': {value_zero,0}"
     );
+    let long = "x".repeat(256);
+    let queue = json!([{"vhost": "v", "name": "q", "arguments": {long: 1}}]);
+    assert_eq!(
+        refusal(&json!({"vhosts": vhosts, "queues": queue})),
+        "arguments of a queue: a key is longer than 255 bytes"
+    );
+    assert_eq!(refusal(&json!({"users": [{"name": "u", "password": "a"}]})), "tags_not_present");
+    assert_eq!(refusal(&json!({"users": [{"name": "u", "password": "a", "tags": null}]})), "tags_not_present");
     let user = json!([{"name": "u", "password": "a", "password_hash": "b", "tags": ""}]);
     assert_eq!(refusal(&json!({"users": user})), "both_password_and_password_hash_are_provided");
     let limit = json!([{"name": "v", "limits": {"max-queues": 1}}]);
@@ -186,6 +194,84 @@ fn a_vhost_goes_into_another() {
     assert_eq!(lists(export_vhost(&broker, &broker.vhost("b").unwrap(), &FACTS)), lists(exported));
     let nowhere = import(&broker, &json!({}), Options { vhost: Some("c"), actor: "importer" });
     assert_eq!(nowhere.unwrap_err().to_string(), "Please create virtual host \"c\" prior to importing definitions.");
+}
+
+/// What a file of one vhost says of the vhost itself goes to the vhost that it is imported into; what it leaves out stays.
+#[test]
+fn a_vhost_takes_its_limits_and_metadata_along() {
+    let (broker, _) = imported(&json!({
+        "vhosts": [
+            {"name": "a", "description": "first", "tags": ["x", "y"], "default_queue_type": "quorum",
+             "limits": {"max-queues": 2}, "metadata": {"protected_from_deletion": true}},
+            {"name": "b", "description": "second", "tags": ["z"], "limits": {"max-connections": 7}},
+            {"name": "c", "description": "third", "default_queue_type": "stream"},
+        ],
+        "queues": [{"name": "q1", "vhost": "a"}, {"name": "q2", "vhost": "a"}],
+    }));
+    let vhost = |name: &str| broker.vhost(name).unwrap();
+    vhost("b").set_tracing(true);
+    let mut exported = export_vhost(&broker, &vhost("a"), &FACTS);
+    // The limits are told of among the parameters, too, where they take the place of all that there were.
+    exported["parameters"] = json!([]);
+    let into =
+        |definitions: &Value, vhost| import(&broker, definitions, Options { vhost: Some(vhost), actor: "importer" });
+    into(&exported, "b").unwrap();
+    let (a, b) = (vhost("a").metadata(), vhost("b").metadata());
+    assert_eq!((&*b.description, &*b.tags, b.default_queue_type), ("first", &*a.tags, Some(QueueType::Quorum)));
+    assert!(b.protected_from_deletion && b.tracing);
+    let limits = vhost("b").limits();
+    assert_eq!((limits.queues_max, limits.connections_max), (Some(2), Some(7)));
+    // The limit holds for what the file brings.
+    exported["queues"].as_array_mut().unwrap().push(json!({"name": "q3"}));
+    let refused = into(&exported, "c").unwrap_err().to_string();
+    assert!(refused.contains("would exceed the limit of 2 queue(s)"), "{refused}");
+    // RabbitMQ 3 says nothing of the vhost.
+    let before = vhost("b").metadata();
+    into(&json!({"rabbit_version": "3.10.8", "queues": [{"name": "q1"}], "metadata": {}}), "b").unwrap();
+    assert_eq!((vhost("b").metadata(), vhost("b").limits()), (before, limits));
+    let undefined =
+        json!({"metadata": {"description": "", "tags": [], "default_queue_type": "undefined"}, "limits": []});
+    into(&undefined, "c").unwrap();
+    let metadata = vhost("c").metadata();
+    assert_eq!((&*metadata.description, metadata.default_queue_type), ("", Some(QueueType::Quorum)), "as it was");
+}
+
+/// Permissions may stand with a user, as in files of RabbitMQ before 2.4; they are for new users only.
+#[test]
+fn users_bring_permissions_of_their_own() {
+    let user = json!([{"name": "u", "password": "p", "administrator": true,
+                       "permissions": {"/": {"configure": "a", "write": "b", "read": "c"}}}]);
+    let definitions = json!({"vhosts": [{"name": "/"}], "users": user});
+    let (broker, _) = imported(&definitions);
+    assert!(broker.user("u").unwrap().has_tag("administrator"));
+    let permission = &broker.permissions()[0];
+    assert_eq!((&*permission.user, &*permission.configure), ("u", "a"));
+    broker.clear_permissions("u", "/", "admin").unwrap();
+    import(&broker, &definitions, CLUSTER).unwrap();
+    assert!(broker.permissions().is_empty(), "it is not new any more");
+}
+
+/// What no client could ever name or bind.
+#[test]
+fn what_is_too_long_is_left_out() {
+    let (long, most) = ("x".repeat(256), "x".repeat(255));
+    let (broker, skipped) = imported(&json!({
+        "vhosts": [{"name": "v"}],
+        "queues": [{"vhost": "v", "name": long}, {"vhost": "v", "name": most}],
+        "exchanges": [{"vhost": "v", "name": long}, {"vhost": "v", "name": most}],
+        "bindings": [{"vhost": "v", "source": most, "destination": most, "destination_type": "queue", "routing_key": long},
+                     {"vhost": "v", "source": most, "destination": most, "destination_type": "queue", "routing_key": most}],
+    }));
+    let told = [
+        format!("Not importing exchange '{long}': exchange should be less than 255 bytes, actually was 256"),
+        format!("Not importing queue '{long}': queue should be less than 255 bytes, actually was 256"),
+        format!(
+            "Not importing a binding of '{most}' to '{most}': routing_key should be less than 255 bytes, actually was 256"
+        ),
+    ];
+    assert_eq!(skipped, told);
+    let vhost = broker.vhost("v").unwrap();
+    assert_eq!((vhost.queues().len(), vhost.bindings(BindingsOf::Queue(&most)).len()), (1, 1));
 }
 
 /// Internal exchanges are exported (as RabbitMQ 3 did; later versions lose them), and bindings of the broker's own.

@@ -17,7 +17,7 @@ use leveret_engine::names::ConnectionId;
 use leveret_engine::publish::PublishBatch;
 use leveret_engine::queue::{Browse, Entry, Got, Queue};
 use leveret_engine::restore::Restored;
-use leveret_engine::vhost::{MoveTo, QueueDeclare, Vhost};
+use leveret_engine::vhost::{BindingKey, MoveTo, QueueDeclare, Vhost};
 
 const CONNECTION: ConnectionId = ConnectionId(7);
 
@@ -147,6 +147,36 @@ fn what_finds_no_room_stays_where_it_was() {
     assert_eq!((relocated.arrived.entries().len(), relocated.refused), (0, 3));
     drop(relocated);
     assert_eq!(fixture.drain(&from), [0, 1, 2]);
+}
+
+/// It was there when it was looked for.
+#[test]
+fn a_queue_that_is_deleted_meanwhile_takes_nothing() {
+    let fixture = Fixture::new(TestJournal::new(true), &Restored::default());
+    let (from, to) = (fixture.declare("from", &FieldTable::default()), fixture.declare("to", &FieldTable::default()));
+    fixture.publish(&from, 0..3);
+    let guest = fixture.broker.user("guest").unwrap();
+    fixture.vhost.delete_queue("to", (false, false), &guest, CONNECTION, &mut Effects::default()).unwrap();
+    let relocated = fixture.vhost.relocate(from.take(fixture.look(&from)), &MoveTo::Queue(to));
+    assert_eq!((relocated.arrived.entries().len(), relocated.refused), (0, 3));
+    drop(relocated);
+    assert_eq!(fixture.drain(&from), [0, 1, 2]);
+}
+
+/// A key that nobody could publish with does not garble what stands behind it.
+#[test]
+fn a_key_too_long_for_the_wire_is_cut() {
+    let fixture = Fixture::new(TestJournal::new(true), &Restored::default());
+    let (from, to) = (fixture.declare("from", &FieldTable::default()), fixture.declare("to", &FieldTable::default()));
+    fixture.publish(&from, 0..1);
+    let key = BindingKey { source: "amq.fanout", routing_key: b"", arguments: &FieldTable::default(), user: "guest" };
+    fixture.vhost.bind_queue(&key, "to", CONNECTION, &mut Effects::default()).unwrap();
+    let fanout = MoveTo::Exchange(fixture.vhost.exchange("amq.fanout").unwrap(), Some(vec![b'k'; 300].into()));
+    let relocated = fixture.vhost.relocate(from.take(fixture.look(&from)), &fanout);
+    assert_eq!(relocated.arrived.settle().messages, 1);
+    let moved = &fixture.look(&to)[0].message;
+    let parts = moved.parts();
+    assert_eq!((parts.routing_key, parts.properties, parts.body), (&[b'k'; 255][..], &[0x10, 0, 2][..], &[0; 8][..]));
 }
 
 /// A dead letter of queue `first`, which died again in `second`.

@@ -14,10 +14,10 @@ use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
 use leveret_engine::journal::{BodyAt, Journal, Lsn, Record, SeqRange};
 use leveret_engine::limits::{PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, RESIDENT_MESSAGES_MIN, SCARCE_PAGE_BYTES_MAX};
-use leveret_engine::message::Incoming;
+use leveret_engine::message::{Incoming, NEVER_MS};
 use leveret_engine::names::{ConnectionId, ConsumerKey, QueueId};
-use leveret_engine::publish::Route;
-use leveret_engine::queue::arguments::{Overflow, QueueArguments};
+use leveret_engine::publish::{PublishBatch, Route};
+use leveret_engine::queue::arguments::{Overflow, QueueArguments, QueueType};
 use leveret_engine::queue::{Counts, Got, Queue, Settled, Stored};
 use leveret_engine::restore::Restored;
 use leveret_engine::services::Services;
@@ -509,6 +509,71 @@ fn missing_messages_are_no_longer_counted() {
     fixture.journal.answer_all();
     assert_eq!(fixture.outlet.bodies(), (22..39).collect::<Vec<u64>>());
     assert_eq!(fixture.queue.counts().ready, 0);
+}
+
+#[test]
+fn nothing_expires_by_a_time_to_live_that_came_after_it() {
+    let mut fixture = Fixture::scarce(true);
+    let with_ttl = |message_ttl_ms| QueueArguments { message_ttl_ms, ..QueueArguments::default() };
+    fixture.publish(0..20, true);
+    for (ttl_ms, numbers) in [(Some(10), 20..30), (Some(7), 30..30), (None, 30..40)] {
+        fixture.queue.set_effective(&with_ttl(ttl_ms), &mut fixture.effects);
+        fixture.publish(numbers, true);
+    }
+    let expire_ms = |number: u64| if (20..30).contains(&number) { 10 } else { NEVER_MS };
+    for number in 0..40 {
+        let entry = loop {
+            match fixture.queue.get(true) {
+                Got::Message { entry, .. } => break entry,
+                Got::Loading => fixture.journal.answer_all(),
+                Got::Empty => panic!("{number} is there"),
+            }
+        };
+        assert_eq!((body_number(&entry.message), entry.expires_ms), (number, expire_ms(number)));
+    }
+}
+
+/// Messages of several levels are told apart as they are read: those whose turn is later do not pile up in memory meanwhile.
+#[test]
+fn a_quorum_queue_finds_its_levels_without_holding_them_in_memory() {
+    const BUDGET_BYTES: u64 = 50_000;
+    let quorum = || QueueArguments { queue_type: QueueType::Quorum, ..QueueArguments::default() };
+    let mut before = Fixture::new(true, BUDGET_BYTES, quorum());
+    let publish = |fixture: &mut Fixture, numbers: std::ops::Range<u64>, priority: u8| {
+        for number in numbers {
+            let (body, properties) = (number.to_be_bytes(), [0x08, 0, priority]);
+            let mut batch = PublishBatch::default();
+            let route = batch.route_number(&fixture.route);
+            batch.push(Incoming::borrowed(b"", b"q", &properties, &body, None), route, true);
+            batch.carry_out(&*fixture.journal, &mut fixture.effects);
+            fixture.effects.carry_out();
+        }
+    };
+    publish(&mut before, 0..3000, 0);
+    let found = before.journal.restart();
+    let mut fixture = Fixture::new(true, BUDGET_BYTES, quorum());
+    fixture.services = Arc::new(common::services(&before.journal, BUDGET_BYTES));
+    fixture.journal = Arc::clone(&before.journal);
+    fixture.queue = Arc::new(Queue::restored(new_queue(&fixture.services, true, quorum()), &found));
+    fixture.route = [Arc::clone(&fixture.queue)].into_iter().collect();
+    publish(&mut fixture, 3000..3020, 0);
+    publish(&mut fixture, 3020..3021, 4);
+    publish(&mut fixture, 3021..3022, 9);
+    publish(&mut fixture, 3022..3030, 0);
+    assert_eq!(fixture.queue.counts().ready, 3030);
+    let (mut bodies, mut most_bytes) = (Vec::new(), 0);
+    loop {
+        most_bytes = most_bytes.max(fixture.services.memory.resident_bytes());
+        match fixture.queue.get(true) {
+            Got::Message { entry, .. } => bodies.push(body_number(&entry.message)),
+            Got::Loading => drop(fixture.journal.answer(500)),
+            Got::Empty => break,
+        }
+    }
+    assert_eq!(bodies, [3021, 3020].into_iter().chain(0..3020).chain(3022..3030).collect::<Vec<u64>>());
+    assert!(most_bytes < 2 * BUDGET_BYTES, "{most_bytes} bytes were in memory");
+    assert_eq!(fixture.services.memory.resident_bytes(), 0);
+    assert!(fixture.journal.seqs(false).is_empty());
 }
 
 /// Pages come on another thread while messages are published: all arrive, in order, and in the end directly.

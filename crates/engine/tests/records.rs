@@ -239,7 +239,7 @@ fn an_exchange_goes_with_its_bindings() {
     let lsn = fixture.vhost.delete_exchange("a", false, &fixture.guest).unwrap();
     assert_eq!(
         fixture.journal.take_log(),
-        ["unbound b from a", "unbound a from auto", "no exchange auto", "no exchange a"]
+        ["unbound b from a", "unbound a from auto", "no exchange a", "no exchange auto"]
     );
     assert_eq!(lsn, fixture.end());
     fixture.declare_exchange("auto", true, true);

@@ -91,6 +91,25 @@ fn a_route_by_the_key_alone_is_used_again() {
     }
 }
 
+/// More exchanges than are compared one by one, each of which leads back as well.
+#[test]
+fn each_exchange_is_visited_once() {
+    const EXCHANGES: usize = 50;
+    let fixture = Fixture::new();
+    fixture.exchange("hub", "fanout", &FieldTable::default());
+    for place in 0..EXCHANGES {
+        let name = format!("x{place}");
+        fixture.exchange(&name, "fanout", &FieldTable::default());
+        fixture.bind("hub", &name);
+        fixture.bind(&name, "hub");
+        fixture.bind(&name, &format!("x{}", place.saturating_sub(1)));
+    }
+    assert_eq!(fixture.route("hub", &[b"1"]).queues.len(), 0);
+    fixture.bind("x49", "q");
+    assert_eq!(fixture.route("hub", &[b"1"]).queues.len(), 1);
+    assert_eq!(fixture.route("x7", &[b"1"]).queues.len(), 1);
+}
+
 #[test]
 fn a_hash_by_anything_else_is_not() {
     for arguments in [text("hash-header", "h"), text("hash-property", "message_id")] {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use leveret_cli::print;
 use leveret_config::keys::{self, Key};
 use leveret_config::{Explained, Origin, load};
 use serde_json::{Value, json};
@@ -21,9 +22,9 @@ struct Found {
 pub(crate) fn check(options: &CheckOptions) -> ExitCode {
     let found = find(options);
     if options.json {
-        println!("{:#}", found.json());
+        print(&format!("{:#}\n", found.json()));
     } else {
-        print!("{}", found.text());
+        print(&found.text());
     }
     if found.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -97,12 +98,13 @@ pub(crate) fn keys(json: bool) -> ExitCode {
                 "status": key.rule.word(),
             })
         });
-        println!("{:#}", Value::Array(rows.collect()));
+        print(&format!("{:#}\n", Value::Array(rows.collect())));
     } else {
-        for key in known {
+        let lines = known.into_iter().map(|key| {
             let default = key.default.map(|default| format!(" [{default}]")).unwrap_or_default();
-            println!("{}\t{}\t{}{default}", key.pattern, key.rule.word(), key.kind());
-        }
+            format!("{}\t{}\t{}{default}\n", key.pattern, key.rule.word(), key.kind())
+        });
+        print(&lines.collect::<String>());
     }
     ExitCode::SUCCESS
 }

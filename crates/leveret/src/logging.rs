@@ -1,86 +1,86 @@
 //! The log: where it goes, how its lines look, and how much of it there is, which may change while the broker runs.
 
+mod exchange;
 mod format;
+mod journald;
+mod limits;
+mod outside;
+mod places;
+mod rotation;
+mod syslog;
 mod target;
 mod time;
 
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use leveret_config::settings::{Log, LogFormat, LogLevel, LogStream, LogStyle};
-use tracing_subscriber::filter::LevelFilter;
+use leveret_server::engine::broker::Broker;
+use leveret_server::engine::log::EXCHANGE;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use self::format::Lines;
+use self::journald::Journal;
+use self::outside::{Carrier, Outside};
+use self::places::{CATEGORIES, Gate, Place, Places};
+use self::syslog::Sender;
 use self::target::LogFile;
 
 /// What can be done about the log while it is written.
 #[derive(Clone, Debug)]
 pub(crate) struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
-    file: Option<Arc<LogFile>>,
+    gates: Vec<(Place, Gate)>,
+    files: Vec<(Place, Arc<LogFile>)>,
+    carriers: Vec<Carrier>,
+    exchange: exchange::Place,
     node: String,
     /// Where it goes, by RabbitMQ's names.
     pub(crate) targets: Vec<String>,
 }
 
-/// Parts of the program by RabbitMQ's categories.
-const CATEGORIES: &[(&str, &[&str])] = &[
-    (
-        "connection",
-        &["leveret_server::accept", "leveret_server::connection", "leveret_server::reader", "leveret_session"],
-    ),
-    ("channel", &["leveret_session::channel", "leveret_session::channel_methods"]),
-    ("queue", &["leveret_engine::queue", "leveret_engine::stream"]),
-    ("default", &["leveret", "leveret_server", "leveret_engine", "leveret_store"]),
-];
+/// What is under the layers of places: all that is filtered already.
+type Filtered = tracing_subscriber::layer::Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+type PlaceLayer = Box<dyn Layer<Filtered> + Send + Sync>;
 
 /// Begins to log. `node` names the file where only a folder was given.
 pub(crate) fn start(log: &Log, node: &str) -> Result<Logging, String> {
     let places = Places::of(log, node);
     let filter = EnvFilter::try_new(directives(log, &places)).map_err(|error| format!("log: {error}"))?;
     let (filter, handle) = reload::Layer::new(filter);
-    let file = match &places.file {
-        Some(path) => {
-            Some(Arc::new(LogFile::open(path).map_err(|error| format!("cannot log to {}: {error}", path.display()))?))
-        }
-        None => None,
+    let mut logging = Logging {
+        filter: handle,
+        gates: Vec::new(),
+        files: Vec::new(),
+        carriers: Vec::new(),
+        exchange: exchange::Place::default(),
+        node: node.to_owned(),
+        targets: Vec::new(),
     };
-    let mut targets = Vec::new();
-    let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = Vec::new();
-    if places.console {
-        let stream = stream(log);
-        targets.push(if stream == LogStream::Stdout { "<stdout>" } else { "<stderr>" }.to_owned());
-        layers.push(console(log, stream, places.at_most(log.console_level)));
-    }
-    if let Some(file) = &file {
-        targets.push(file.path().display().to_string());
-        let lines = Lines { style: log.style, format: log.file_format };
-        let written = Arc::clone(file);
-        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || written.writer());
-        layers.push(Box::new(layer.event_format(lines).with_filter(places.at_most(log.file_level))));
+    let mut layers: Vec<PlaceLayer> = Vec::new();
+    for (place, shown) in places.all(log) {
+        let gate = Gate::new(shown);
+        layers.push(logging.layer(&place, &gate, log, &places)?);
+        logging.gates.push((place, gate));
     }
     // A second broker in the same process logs to the first one's log.
     let _ = tracing_subscriber::registry().with(filter).with(layers).try_init();
-    Ok(Logging { filter: handle, file, targets, node: node.to_owned() })
+    Ok(logging)
 }
 
-fn console<S>(log: &Log, stream: LogStream, level: LevelFilter) -> Box<dyn Layer<S> + Send + Sync>
-where
-    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a> + Send + Sync,
-{
-    let (writer, is_terminal) = match stream {
+fn console(log: &Log, gate: Gate) -> PlaceLayer {
+    let (writer, is_terminal) = match stream(log) {
         LogStream::Stdout => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
         LogStream::Stderr => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
     };
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match (log.style, log.console_format) {
-        (LogStyle::Own, LogFormat::Plain) => Box::new(layer.with_ansi(is_terminal).with_filter(level)),
-        (style, format) => Box::new(layer.with_ansi(false).event_format(Lines { style, format }).with_filter(level)),
+        (LogStyle::Own, LogFormat::Plain) => Box::new(layer.with_ansi(is_terminal).with_filter(gate)),
+        (style, format) => Box::new(layer.with_ansi(false).event_format(Lines { style, format }).with_filter(gate)),
     }
 }
 
@@ -88,30 +88,6 @@ fn stream(log: &Log) -> LogStream {
     log.stream.unwrap_or(match log.style {
         LogStyle::Own => LogStream::Stderr,
         LogStyle::Rabbit => LogStream::Stdout,
-    })
-}
-
-/// The file: the one named, in the folder named, or one by the node's name where there is a folder and no console.
-fn file_path(log: &Log, node: &str) -> Option<PathBuf> {
-    if log.is_file_off {
-        return None;
-    }
-    let folder = log.dir.clone().unwrap_or_default();
-    match &log.file {
-        Some(file) => Some(folder.join(file)),
-        None if log.dir.is_some() && log.console != Some(true) => Some(folder.join(format!("{node}.log"))),
-        None => None,
-    }
-}
-
-fn at_most(level: Option<LogLevel>) -> LevelFilter {
-    level.map_or(LevelFilter::TRACE, |level| match level {
-        LogLevel::None => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warning => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
     })
 }
 
@@ -141,59 +117,128 @@ fn directives(log: &Log, places: &Places) -> String {
     directives
 }
 
-/// Where the log goes.
-#[derive(Clone, Debug)]
-struct Places {
-    file: Option<PathBuf>,
-    console: bool,
-}
-
-impl Places {
-    /// What the settings say. `node` names the file where only a folder was given.
-    fn of(log: &Log, node: &str) -> Self {
-        let file = file_path(log, node);
-        Self { console: log.console.unwrap_or(file.is_none()), file }
-    }
-
-    /// The most that any of them shows, where nothing else is said.
-    fn level(&self, log: &Log) -> LogLevel {
-        if log.level != LogLevel::default() {
-            return log.level;
-        }
-        let console = self.console.then(|| log.console_level.unwrap_or_default());
-        let file = self.file.is_some().then(|| log.file_level.unwrap_or_default());
-        console.max(file).unwrap_or_default()
-    }
-
-    /// Where there are two, each has its own level; one alone has that of the whole log, which can be changed.
-    fn at_most(&self, level: Option<LogLevel>) -> LevelFilter {
-        if self.console && self.file.is_some() { at_most(level) } else { LevelFilter::TRACE }
-    }
-}
-
+/// Its places.
 impl Logging {
-    /// Logs what is at least this urgent from now on.
+    /// What writes to a place.
+    fn layer(&mut self, place: &Place, gate: &Gate, log: &Log, places: &Places) -> Result<PlaceLayer, String> {
+        let gate = gate.clone();
+        Ok(match place {
+            Place::Console => {
+                let name = if stream(log) == LogStream::Stdout { "<stdout>" } else { "<stderr>" };
+                self.targets.push(name.to_owned());
+                console(log, gate)
+            }
+            Place::File => match &places.file {
+                Some(path) => self.file(place, path, gate, log, places)?,
+                None => return Err("log.file: there is no path".to_owned()),
+            },
+            Place::CategoryFile(path) => self.file(place, path, gate, log, places)?,
+            Place::Exchange => {
+                self.targets.push(format!("exchange:{EXCHANGE}"));
+                let started = exchange::layer(&self.exchange, log.exchange_format);
+                self.outside(started, gate)?
+            }
+            Place::Journald => {
+                self.targets.push("<journald>".to_owned());
+                let started = Journal::new().and_then(|journal| {
+                    let carrier = Carrier::start("log-journald", move |entry| journal.send(entry))?;
+                    Ok((Outside::new(carrier.clone(), |told, _, _| told.text()), carrier))
+                });
+                self.outside(started, gate)?
+            }
+            Place::Syslog => {
+                self.targets.push(format!("syslog:{}", syslog::host_of(&log.syslog)));
+                let (mut sender, format) = (Sender::new(&log.syslog, &self.node), log.syslog.format);
+                let started = Carrier::start("log-syslog", move |entry| sender.send(entry)).map(|carrier| {
+                    let lines = Lines { style: LogStyle::Rabbit, format };
+                    let outside = Outside::new(carrier.clone(), move |told, now, about| match format {
+                        LogFormat::Plain => told.text(),
+                        LogFormat::Json => lines.line(told, now, about),
+                    });
+                    (outside, carrier)
+                });
+                self.outside(started, gate)?
+            }
+        })
+    }
+
+    fn file(
+        &mut self,
+        place: &Place,
+        path: &Path,
+        gate: Gate,
+        log: &Log,
+        places: &Places,
+    ) -> Result<PlaceLayer, String> {
+        let opened = LogFile::open(path, places.rotation(log, place));
+        let file = Arc::new(opened.map_err(|error| format!("cannot log to {}: {error}", path.display()))?);
+        self.targets.push(file.path().display().to_string());
+        self.files.push((place.clone(), Arc::clone(&file)));
+        let lines = Lines { style: log.style, format: log.file_format };
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || file.writer());
+        Ok(Box::new(layer.event_format(lines).with_filter(gate)))
+    }
+
+    fn outside(&mut self, started: io::Result<(Outside, Carrier)>, gate: Gate) -> Result<PlaceLayer, String> {
+        let (layer, carrier) = started.map_err(|error| format!("cannot log: {error}"))?;
+        self.carriers.push(carrier);
+        Ok(Box::new(layer.with_filter(gate)))
+    }
+}
+
+/// What can be done about it.
+impl Logging {
+    /// Logs what is at least this urgent from now on, in all places.
     pub(crate) fn set_level(&self, level: &str) -> Result<(), String> {
         let level = LogLevel::by_name(level).ok_or_else(|| format!("`{level}` is no level of the log"))?;
+        for (_, gate) in &self.gates {
+            gate.open();
+        }
         self.filter.reload(EnvFilter::new(word(level))).map_err(|error| error.to_string())
     }
 
-    /// Logs as told from now on.
+    /// Takes up levels and rotations. Places stay as they are.
     pub(crate) fn apply(&self, log: &Log) -> Result<(), String> {
-        let filter =
-            EnvFilter::try_new(directives(log, &Places::of(log, &self.node))).map_err(|error| error.to_string())?;
+        let places = Places::of(log, &self.node);
+        let filter = EnvFilter::try_new(directives(log, &places)).map_err(|error| error.to_string())?;
+        for (place, shown) in places.all(log) {
+            if let Some((_, gate)) = self.gates.iter().find(|(known, _)| *known == place) {
+                gate.set(shown);
+            }
+        }
+        for (place, file) in &self.files {
+            file.set_rotation(places.rotation(log, place));
+        }
         self.filter.reload(filter).map_err(|error| error.to_string())
     }
 
-    /// Whether the file is the only place.
+    /// Whether it goes to a file and not to the console.
     pub(crate) fn goes_to_a_file_alone(&self) -> bool {
-        self.file.is_some() && self.targets.len() == 1
+        let has = |place: &Place| self.gates.iter().any(|(known, _)| known == place);
+        has(&Place::File) && !has(&Place::Console)
     }
 
-    /// Opens the file again, which somebody may have moved away.
+    /// Opens the files again, which somebody may have moved away.
     pub(crate) fn reopen(&self) {
-        if let Some(Err(error)) = self.file.as_ref().map(|file| file.reopen()) {
-            tracing::error!(%error, "cannot open the log file again: the log goes on in the old one");
+        for (_, file) in &self.files {
+            if let Err(error) = file.reopen() {
+                let path = file.path().display();
+                tracing::error!(%error, "cannot open {path} again: the log goes on in the old file");
+            }
+        }
+    }
+
+    /// There is a broker: what is logged from now on goes to its exchange as well, if that was asked for.
+    pub(crate) fn publish_in(&self, broker: &Arc<Broker>, vhost: &str) {
+        if self.gates.iter().any(|(known, _)| *known == Place::Exchange) {
+            self.exchange.found(broker, vhost);
+        }
+    }
+
+    /// Waits a little until all that was logged has left the process.
+    pub(crate) fn flush(&self) {
+        for carrier in &self.carriers {
+            carrier.flush();
         }
     }
 }
@@ -220,34 +265,5 @@ mod tests {
         assert_eq!(shown(&log), "error,leveret_engine::queue=debug,leveret_engine::stream=debug");
         log.directives = Some("leveret_store=trace".to_owned());
         assert_eq!(shown(&log), "leveret_store=trace");
-    }
-
-    #[test]
-    fn two_places_have_levels_of_their_own() {
-        let mut log = Log { file: Some("a".into()), file_level: Some(LogLevel::Debug), ..Log::default() };
-        let places = Places::of(&log, "rabbit@x");
-        assert_eq!((places.level(&log), places.at_most(log.file_level)), (LogLevel::Debug, LevelFilter::TRACE));
-        log.console = Some(true);
-        log.console_level = Some(LogLevel::Error);
-        let places = Places::of(&log, "rabbit@x");
-        assert_eq!(places.level(&log), LogLevel::Debug);
-        assert_eq!(places.at_most(log.file_level), LevelFilter::DEBUG);
-        assert_eq!(places.at_most(log.console_level), LevelFilter::ERROR);
-    }
-
-    #[test]
-    fn the_file_is_where_it_was_asked_for() {
-        let mut log = Log::default();
-        assert_eq!(file_path(&log, "rabbit@x"), None);
-        log.dir = Some("/var/log".into());
-        assert_eq!(file_path(&log, "rabbit@x"), Some("/var/log/rabbit@x.log".into()));
-        log.console = Some(true);
-        assert_eq!(file_path(&log, "rabbit@x"), None);
-        log.file = Some("a.log".into());
-        assert_eq!(file_path(&log, "rabbit@x"), Some("/var/log/a.log".into()));
-        log.file = Some("/tmp/a.log".into());
-        assert_eq!(file_path(&log, "rabbit@x"), Some("/tmp/a.log".into()));
-        log.is_file_off = true;
-        assert_eq!(file_path(&log, "rabbit@x"), None);
     }
 }

@@ -96,9 +96,8 @@ const USAGE: u8 = 64;
 fn install_links(directory: &Path) -> ExitCode {
     match leveret_cli::install_links(directory) {
         Ok(links) => {
-            for link in links {
-                println!("{}", link.display());
-            }
+            let lines = links.iter().map(|link| format!("{}\n", link.display()));
+            leveret_cli::print(&lines.collect::<String>());
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -111,10 +111,13 @@ async fn serve(sources: &Sources, plan: Plan, logging: Logging) -> Result<(), Se
 
 /// Starts the broker, then what is not needed for messages.
 async fn start(plan: Plan, logging: Logging) -> Result<Running, ServeError> {
-    let Plan { loaded, server: config, http } = plan;
+    let Plan { loaded, server: config, mut http } = plan;
     let settings = &loaded.settings;
+    // Who is there again when the node is reset.
+    http.config.default_user = config.seed.user.clone().unwrap_or_default();
     http.prepare().map_err(ServeError::Setting)?;
     let server = Server::start(&config)?;
+    logging.publish_in(server.broker(), &settings.seed.vhost);
     announce::seeding(settings, &server, !config.seed.definitions.is_empty());
     let node = server.node();
     node.set_host(host::facts(&loaded, &logging));
@@ -169,5 +172,6 @@ impl Running {
         let listeners = self.server.node().listeners();
         self.server.shutdown().await;
         announce::stopped(&listeners);
+        self.logging.flush();
     }
 }

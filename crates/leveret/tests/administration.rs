@@ -9,7 +9,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKin
 use leveret::{Broker, NewUser, Policy, PolicyKind, UserLimit, VhostLimit};
 
 /// How long a client may take to hear of something.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn bob(vhost: &str) -> NewUser {
     let everything = || ".*".to_owned();

@@ -22,7 +22,7 @@ async fn hear(channel: &Channel, pattern: &str) -> Consumer {
 }
 
 async fn next(events: &mut Consumer) -> Delivery {
-    timeout(Duration::from_secs(10), events.next()).await.unwrap().unwrap().unwrap()
+    timeout(Duration::from_secs(60), events.next()).await.unwrap().unwrap().unwrap()
 }
 
 fn field(event: &Delivery, name: &str) -> Option<AMQPValue> {

@@ -12,7 +12,7 @@ use leveret::Broker;
 use tokio::time::{sleep, timeout};
 
 const TRACE: &str = "amq.rabbitmq.trace";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Fixture {
     broker: Broker,

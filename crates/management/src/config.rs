@@ -4,9 +4,10 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use leveret_server::engine::admin::DefaultUser;
 use tokio_rustls::TlsAcceptor;
 
-use crate::limits::{BODY_BYTES_MAX, CORS_MAX_AGE_S};
+use crate::limits::{BACKLOG, BODY_BYTES_MAX, CONNECTIONS_MAX, CORS_MAX_AGE_S};
 use crate::prometheus;
 
 /// The port of RabbitMQ's HTTP API.
@@ -57,6 +58,10 @@ pub struct ManagementConfig {
     pub certificates: Vec<CertificateFiles>,
     /// No login by name and password.
     pub disable_basic_auth: bool,
+    /// Who is there again when the node is reset, with which vhost.
+    pub default_user: DefaultUser,
+    /// Most connections to each listener at a time.
+    pub connections_max: usize,
     /// Further headers of each answer, such as `strict-transport-security`.
     pub headers: Vec<(String, String)>,
 }
@@ -68,6 +73,8 @@ pub struct HttpListener {
     pub address: SocketAddr,
     /// With TLS.
     pub tls: Option<TlsSource>,
+    /// Connections that wait to be accepted.
+    pub backlog: u32,
 }
 
 /// The certificates of a listener.
@@ -130,7 +137,7 @@ impl HttpListener {
     /// Without TLS.
     #[must_use]
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, tls: None }
+        Self { address, tls: None, backlog: BACKLOG }
     }
 }
 
@@ -156,6 +163,8 @@ impl Default for ManagementConfig {
             product_version: env!("CARGO_PKG_VERSION").to_owned(),
             certificates: Vec::new(),
             disable_basic_auth: false,
+            default_user: DefaultUser::default(),
+            connections_max: CONNECTIONS_MAX,
             headers: Vec::new(),
         }
     }

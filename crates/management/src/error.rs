@@ -24,6 +24,9 @@ pub enum ApiError {
         /// What is wrong.
         reason: String,
     },
+    /// 400: nobody may have this password.
+    #[error("{0}")]
+    PasswordRefused(String),
     /// 401: who it is is not known, and nothing was said about it.
     #[error("no credentials")]
     NoCredentials,
@@ -91,7 +94,7 @@ impl ApiError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::Invalid { .. } | Self::PasswordRefused(_) => StatusCode::BAD_REQUEST,
             Self::NoCredentials | Self::NotAuthenticated | Self::NotAuthorised(_) => StatusCode::UNAUTHORIZED,
             Self::NoObject | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -107,6 +110,10 @@ impl ApiError {
         Some(match self {
             Self::BadRequest(reason) => json!({ "error": "bad_request", "reason": reason }),
             Self::Invalid { error, reason } => json!({ "error": error, "reason": reason }),
+            // RabbitMQ says no more than the reason.
+            Self::PasswordRefused(explanation) => {
+                json!({ "error": "bad_request", "reason": "credential_validation_failed", "explanation": explanation })
+            }
             Self::NotAuthenticated => json!({ "error": "not_authorized", "reason": "Not_Authorized" }),
             // Spelt in two ways by RabbitMQ, and scripts look for either.
             Self::NotAuthorised(reason) => json!({ "error": "not_authorised", "reason": reason }),

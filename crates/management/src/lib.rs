@@ -88,15 +88,26 @@ pub enum Error {
 /// # Errors
 /// When it cannot listen.
 pub async fn serve(node: Node, config: ManagementConfig, stop: CancellationToken) -> Result<Management, Error> {
+    // Who listens already goes again, should another not come to it.
+    let stop = stop.child_token();
+    let served = serve_until(node, config, &stop).await;
+    if served.is_err() {
+        stop.cancel();
+    }
+    served
+}
+
+async fn serve_until(node: Node, config: ManagementConfig, stop: &CancellationToken) -> Result<Management, Error> {
     let tasks = TaskTracker::new();
     let api = Api::new(node, config);
-    let serving = Serving { router: router::router(&api), stop: stop.clone(), tasks: tasks.clone() };
+    let connections_max = api.config.connections_max;
+    let (router, metrics) = (router::router(&api), prometheus::router_with(api.node.clone(), &api.config.metrics));
+    let serving = Serving { router, stop: stop.clone(), tasks: tasks.clone(), connections_max };
     let addresses = listen(&serving, &api, &api.config.listeners, ["http", "https"], "--management-port").await?;
     if let Some(path) = &api.config.socket {
         serving.unix(path).map_err(|source| Error::Socket { path: path.clone(), source })?;
     }
-    let metrics =
-        Serving { router: prometheus::router_with(api.node.clone(), &api.config.metrics), stop, tasks: tasks.clone() };
+    let metrics = Serving { router: metrics, stop: stop.clone(), tasks: tasks.clone(), connections_max };
     let protocols = ["http/prometheus", "https/prometheus"];
     let prometheus = listen(&metrics, &api, &api.config.prometheus, protocols, "--prometheus-port").await?;
     tasks.close();

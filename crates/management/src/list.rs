@@ -4,13 +4,15 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::iter::Peekable;
 
 use fancy_regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 use crate::http::query::Query;
-use crate::limits::PAGE_SIZE;
+use crate::limits::{COLUMN_STEPS_MAX, FILTER_BACKTRACKS_MAX, PAGE_SIZE};
 
 /// One row of a list before it is filled.
 pub trait Row {
@@ -73,8 +75,10 @@ enum Filter {
     Matches(Regex),
 }
 
-/// Columns by their path: `message_stats.publish` is two steps.
-type Columns<'a> = Vec<Vec<&'a str>>;
+/// Columns by their names. Of some the whole is wanted, of others what these columns are: `message_stats.publish` is one within
+/// another.
+#[derive(Debug, Default)]
+struct Columns<'a>(BTreeMap<&'a str, Option<Columns<'a>>>);
 
 impl<'a> Listing<'a> {
     /// What the query asks for. `pagination` says nothing: whoever asks for a page gets one (KEDA sends `page=1&pagination=false` and counts on it).
@@ -86,7 +90,7 @@ impl<'a> Listing<'a> {
             page: Page::of(query, page_size_max)?,
             sort: query.get("sort").filter(|sort| !sort.is_empty()),
             reverse: query.is_true("sort_reverse"),
-            columns: columns(query),
+            columns: Columns::of(query),
         })
     }
 
@@ -97,7 +101,7 @@ impl<'a> Listing<'a> {
     pub fn answer<R: Row>(&self, mut rows: Vec<R>) -> Result<Value, ApiError> {
         let total = rows.len();
         if let Some(name) = self.page.as_ref().and_then(|page| page.name.as_ref()) {
-            rows.retain(|row| name.takes(&row.name()));
+            rows = name.kept(rows)?;
         }
         let filtered = rows.len();
         let Some(page) = &self.page else {
@@ -137,7 +141,7 @@ impl<'a> Listing<'a> {
     fn cut(&self, row: Value) -> Value {
         match &self.columns {
             None => row,
-            Some(columns) => project(row, columns),
+            Some(columns) => columns.cut(row),
         }
     }
 }
@@ -209,15 +213,26 @@ impl Filter {
         if !query.is_true("use_regex") {
             return Ok(Some(Self::Contains(name.to_lowercase())));
         }
-        let regex = RegexBuilder::new(name).case_insensitive(true).build();
+        let regex = RegexBuilder::new(name).case_insensitive(true).backtrack_limit(FILTER_BACKTRACKS_MAX).build();
         regex.map(|regex| Some(Self::Matches(regex))).map_err(|_| invalid_parameters())
     }
 
-    fn takes(&self, name: &str) -> bool {
+    /// The rows that have such names.
+    fn kept<R: Row>(&self, rows: Vec<R>) -> Result<Vec<R>, ApiError> {
+        let mut kept = Vec::with_capacity(rows.len());
+        for row in rows {
+            if self.takes(&row.name())? {
+                kept.push(row);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn takes(&self, name: &str) -> Result<bool, ApiError> {
         match self {
-            Self::Contains(part) => name.to_lowercase().contains(part),
-            // A pattern that takes too long to match does not.
-            Self::Matches(regex) => regex.is_match(name).unwrap_or_default(),
+            Self::Contains(part) => Ok(name.to_lowercase().contains(part)),
+            // With one name it may take long; with all of them it would never end.
+            Self::Matches(regex) => regex.is_match(name).map_err(|_| invalid_parameters()),
         }
     }
 }
@@ -230,44 +245,50 @@ fn invalid_parameters() -> ApiError {
     ApiError::bad_request("Pagination parameters are invalid")
 }
 
-fn columns(query: &Query) -> Option<Columns<'_>> {
-    let columns = query.get("columns")?;
-    let paths = columns.split(',').map(|path| path.split('.').filter(|step| !step.is_empty()).collect());
-    Some(paths.filter(|path: &Vec<&str>| !path.is_empty()).collect())
+impl<'a> Columns<'a> {
+    /// Those that a query asks for, if it does.
+    fn of(query: &'a Query) -> Option<Self> {
+        let mut columns = Self::default();
+        for path in query.get("columns")?.split(',') {
+            let steps = path.split('.').filter(|step| !step.is_empty()).take(COLUMN_STEPS_MAX);
+            columns.add(&mut steps.peekable());
+        }
+        Some(columns)
+    }
+
+    fn add(&mut self, path: &mut Peekable<impl Iterator<Item = &'a str>>) {
+        let Some(step) = path.next() else { return };
+        if path.peek().is_none() {
+            self.0.insert(step, None);
+        } else if let Some(part) = self.0.entry(step).or_insert_with(|| Some(Self::default())) {
+            part.add(path);
+        }
+    }
+
+    /// These columns of an object, or of each object in an array; anything else stays.
+    fn cut(&self, value: Value) -> Value {
+        match value {
+            Value::Object(fields) => fields.into_iter().filter_map(|field| self.cut_field(field)).collect(),
+            Value::Array(items) => items.into_iter().map(|item| self.cut(item)).collect(),
+            other => other,
+        }
+    }
+
+    fn cut_field(&self, (name, value): (String, Value)) -> Option<(String, Value)> {
+        match self.0.get(name.as_str())? {
+            None => Some((name, value)),
+            Some(part) => Some((name, part.cut(value))),
+        }
+    }
 }
 
 /// `row` with the columns asked for, if any are.
 #[must_use]
 pub fn with_columns(row: Value, query: &Query) -> Value {
-    match columns(query) {
+    match Columns::of(query) {
         None => row,
-        Some(columns) => project(row, &columns),
+        Some(columns) => columns.cut(row),
     }
-}
-
-/// The columns of an object, or of each object in an array; anything else stays.
-fn project(value: Value, columns: &[Vec<&str>]) -> Value {
-    match value {
-        Value::Object(fields) => fields.into_iter().filter_map(|field| wanted(field, columns)).collect(),
-        Value::Array(items) => items.into_iter().map(|item| project(item, columns)).collect(),
-        other => other,
-    }
-}
-
-/// A field cut to what of it is wanted: all, if the path of a column ends here.
-fn wanted((name, value): (String, Value), columns: &[Vec<&str>]) -> Option<(String, Value)> {
-    let mut deeper = Vec::new();
-    for column in columns {
-        let Some((first, rest)) = column.split_first() else { continue };
-        if *first != name {
-            continue;
-        }
-        if rest.is_empty() {
-            return Some((name, value));
-        }
-        deeper.push(rest.to_vec());
-    }
-    (!deeper.is_empty()).then(|| (name, project(value, &deeper)))
 }
 
 /// The value at a path of names; what is not there counts as 0, so that it comes first.

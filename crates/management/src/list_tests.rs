@@ -61,15 +61,37 @@ fn pages_that_are_none_are_refused() {
 }
 
 #[test]
+fn an_expression_that_takes_too_long_is_refused() {
+    let rows = vec![json!({"name": "a".repeat(100)})];
+    let query = Query::parse("page=1&use_regex=true&name=^(a%2Ba?)%2B\\1b");
+    let refused = Listing::of(&query, 500).unwrap().answer(rows.clone()).unwrap_err().to_string();
+    assert_eq!(refused, "bad request: Pagination parameters are invalid");
+    let query = Query::parse("page=1&use_regex=true&name=^(?!b)a");
+    assert_eq!(Listing::of(&query, 500).unwrap().answer(rows).unwrap()["filtered_count"], 1);
+}
+
+#[test]
 fn columns_are_paths() {
     let items = answer("columns=name,x.z").unwrap();
     assert_eq!(items[0], json!({"name": "C", "x": {"z": 1}}));
     let page = answer("page=1&columns=n").unwrap();
     assert_eq!(page["items"][0], json!({"n": 2}));
-    assert_eq!(
-        with_columns(json!({"a": 1, "b": [{"c": 1, "d": 2}]}), &Query::parse("columns=b.c")),
-        json!({"b": [{"c": 1}]})
-    );
+    let row = json!({"a": 1, "b": [{"c": 1, "d": 2}]});
+    for (columns, expected) in [
+        ("b.c", json!({"b": [{"c": 1}]})),
+        // The whole holds its parts, in whatever order they are named.
+        ("b.c,b", json!({"b": [{"c": 1, "d": 2}]})),
+        ("b,b.c", json!({"b": [{"c": 1, "d": 2}]})),
+        ("b.d,b.c,b.c", json!({"b": [{"c": 1, "d": 2}]})),
+        ("a.x", json!({"a": 1})),
+        ("c", json!({})),
+        ("", json!({})),
+    ] {
+        let query = format!("columns={columns}");
+        assert_eq!(with_columns(row.clone(), &Query::parse(&query)), expected, "{columns}");
+    }
+    let deep = format!("columns={}", "b.".repeat(100_000));
+    assert_eq!(with_columns(row, &Query::parse(&deep)), json!({"b": [{}]}));
 }
 
 struct Costly<'a>(usize, &'a std::cell::Cell<usize>);

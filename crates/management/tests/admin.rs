@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{Broker, Reply};
+use common::{Broker, PATIENCE, Reply};
+use leveret_server::engine::password::PasswordRule;
 use serde_json::{Value, json};
 
 /// A request and its answer: method, path, body, status, and the reason where there is one.
@@ -105,6 +106,7 @@ async fn users() {
             ("GET", "/api/users/x/permissions", "", 404, NOT_FOUND),
             ("DELETE", "/api/users/x", "", 404, NOT_FOUND),
             ("POST", "/api/users/bulk-delete", "{}", 400, Some("[{key_missing,users}]")),
+            ("PUT", "/api/users/d", r#"{"password":12345,"tags":""}"#, 400, Some("password: not a string")),
         ],
     )
     .await;
@@ -122,6 +124,34 @@ async fn users() {
         .await;
     assert_eq!(names(broker.get("/api/users").await), ["guest"]);
     assert_eq!(broker.call_as("b:test12", "GET", "/api/whoami", "").await.status, 401, "out of the cache, too");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_too_much_is_refused() {
+    let broker = Broker::start_with(|server, _| {
+        server.terms.vhosts_max = Some(2);
+        server.terms.passwords = PasswordRule::BytesMin(8);
+    })
+    .await;
+    let refused = Some("credential_validation_failed");
+    walk(
+        &broker,
+        &[
+            ("PUT", "/api/vhosts/a", "", 201, None),
+            ("PUT", "/api/vhosts/a", "", 204, None),
+            ("PUT", "/api/vhosts/b", "", 400, Some("cannot create vhost 'b': vhost limit of 2 is reached")),
+            ("PUT", "/api/users/a", r#"{"password":"short","tags":""}"#, 400, refused),
+            ("PUT", "/api/users/a", r#"{"password":"","tags":""}"#, 400, refused),
+            ("PUT", "/api/users/a", r#"{"tags":""}"#, 400, refused),
+            ("PUT", "/api/users/a", r#"{"password_hash":"","tags":""}"#, 201, None),
+            ("PUT", "/api/users/a", r#"{"tags":""}"#, 204, None),
+            ("PUT", "/api/users/a", r#"{"password":"long enough","tags":""}"#, 204, None),
+        ],
+    )
+    .await;
+    let reply = broker.call("PUT", "/api/users/a", r#"{"password":"short","tags":""}"#).await;
+    assert_eq!(reply.json()["explanation"], "minimum required password length is 8");
     broker.stop().await;
 }
 
@@ -367,6 +397,14 @@ async fn definitions_go_out_and_come_in() {
     let headers = "authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\ncontent-type: multipart/form-data; boundary=xyz\r\n";
     let reply = broker.raw("POST", "/api/definitions", headers, &form).await;
     assert_eq!(reply.status, 204, "{reply:?}");
+    for (redirect, status, place) in
+        [("/#/import", 303, Some("/#/import")), ("//evil.example", 204, None), ("/\\evil.example", 204, None)]
+    {
+        let redirect =
+            format!("--xyz\r\ncontent-disposition: form-data; name=\"redirect\"\r\n\r\n{redirect}\r\n{form}");
+        let reply = broker.raw("POST", "/api/definitions", headers, &redirect).await;
+        assert_eq!((reply.status, reply.header("location")), (status, place), "{reply:?}");
+    }
     let reply = broker.raw("POST", "/api/definitions", headers, "--xyz--\r\n").await;
     assert_eq!((reply.status, reason_of(&reply)), (400, "the form has no field 'file'".to_owned()));
     broker.stop().await;
@@ -389,6 +427,7 @@ async fn tags_decide_what_one_may() {
     )
     .await;
     let policy = r#"{"pattern":"a","definition":{"max-length":5}}"#;
+    let parameter = r#"{"value":{"pattern":"a","definition":{"max-length":5},"max-queues":5}}"#;
     for (user, method, path, body, status, reason) in [
         ("none", "GET", "/api/whoami", "", 401, "Not management user"),
         ("mgmt", "GET", "/api/whoami", "", 200, ""),
@@ -406,6 +445,12 @@ async fn tags_decide_what_one_may() {
         ("poly", "PUT", "/api/policies/v1/p", policy, 201, ""),
         ("poly", "PUT", "/api/policies/%2F/p", policy, 401, "User not authorised to access object"),
         ("poly", "PUT", "/api/operator-policies/v1/p", policy, 401, "Not administrator user"),
+        // As parameters neither.
+        ("poly", "PUT", "/api/parameters/operator_policy/v1/p", parameter, 401, "Not administrator user"),
+        ("poly", "PUT", "/api/parameters/vhost-limits/v1/limits", parameter, 401, "Not administrator user"),
+        ("poly", "DELETE", "/api/parameters/operator_policy/v1/o", "", 401, "Not administrator user"),
+        ("poly", "DELETE", "/api/parameters/vhost-limits/v1/limits", "", 401, "Not administrator user"),
+        ("poly", "PUT", "/api/parameters/federation-upstream/v1/f", r#"{"value":{"uri":"amqp://x"}}"#, 201, ""),
         ("poly", "GET", "/api/global-parameters", "", 200, ""),
         ("mgmt", "GET", "/api/global-parameters", "", 401, "User not authorised to access object"),
         ("moni", "PUT", "/api/vhosts/x", "", 401, "Not administrator user"),
@@ -677,7 +722,7 @@ async fn tools_have_what_they_ask_for() {
     assert_eq!((&status["is_running"], &status["totals"]["virtual_host_count"]), (&json!(true), &json!(1)));
     assert_eq!(broker.get("/api/users?columns=name").await, json!([{"name": "guest"}]));
     assert_eq!(broker.call("POST", "/api/leveret/stop", "").await.status, 204);
-    let asked = tokio::time::timeout(std::time::Duration::from_secs(5), broker.server.node().stop_requested()).await;
+    let asked = tokio::time::timeout(PATIENCE, broker.server.node().stop_requested()).await;
     assert!(asked.is_ok());
     broker.stop().await;
 }
@@ -700,7 +745,7 @@ async fn events_are_told_as_they_happen() {
             }
             String::new()
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), found).await.unwrap()
+        tokio::time::timeout(PATIENCE, found).await.unwrap()
     };
     assert!(next("HTTP/1.1 200").await.ends_with("OK"));
     assert!(next("application/x-ndjson").await.starts_with("content-type"));
@@ -710,11 +755,6 @@ async fn events_are_told_as_they_happen() {
     assert_eq!(event["user_who_performed_action"], json!("guest"));
     drop(lines);
     // The queue goes once it is noticed that nobody listens.
-    let gone = async {
-        while broker.get("/api/queues").await != json!([]) {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    };
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.is_ok());
+    broker.get_once("/api/queues", |queues| *queues == json!([])).await;
     broker.stop().await;
 }

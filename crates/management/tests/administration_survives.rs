@@ -16,7 +16,7 @@ async fn start(folder: &Path) -> Broker {
 }
 
 /// What was set up, without what differs from run to run.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 10] = [
     "/api/vhosts/v1?columns=name,description,tags,default_queue_type,protected_from_deletion",
     "/api/users",
     "/api/permissions",
@@ -25,6 +25,7 @@ const PATHS: [&str; 9] = [
     "/api/operator-policies",
     "/api/parameters",
     "/api/vhost-limits",
+    "/api/queues/v1/q?columns=name,type,state",
     "/api/definitions?columns=users,vhosts,permissions,parameters,policies,queues,global_parameters",
 ];
 
@@ -63,7 +64,9 @@ async fn all_that_is_set_survives_a_restart() {
     ] {
         assert_eq!(broker.call("PUT", path, body).await.status, 204, "{path}");
     }
+    assert_eq!(broker.call("POST", "/api/queues/v1/q/pause", "").await.status, 204);
     let before = facts(&broker).await;
+    assert_eq!(broker.get("/api/queues/v1/q").await["state"], "paused");
     broker.stop().await;
 
     let broker = start(folder.path()).await;

@@ -11,11 +11,11 @@ use leveret_session::connection::Connection;
 use leveret_session::direct::Socket;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Connected, Signal};
-use crate::listener::{Listener, NotWelcome, Welcomed};
+use crate::listener::{Listener, NotWelcome, Tunnel, Welcomed};
 use crate::proxy_protocol::ProxyError;
 use crate::reader::Reader;
 use crate::server::Shared;
@@ -24,6 +24,9 @@ use crate::writer;
 
 /// How long accepting pauses when the system is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long what a connection has left behind may take through its tunnel.
+const LAST_BYTES: Duration = Duration::from_secs(5);
 
 /// Accepts connections until it is told to stop.
 pub(crate) async fn accept(listener: Listener, shared: Arc<Shared>, stop: CancellationToken) {
@@ -92,9 +95,11 @@ fn serve(welcomed: Welcomed, shared: &Arc<Shared>) -> io::Result<()> {
         // Those who were told may have been counted before this one.
         connection.tell(Signal::Shutdown);
     }
-    if let Some(tunnel) = tunnel {
-        shared.tasks.spawn(tunnel);
-    }
+    let tunnel_ends = tunnel.map(|tunnel| {
+        let over = CancellationToken::new();
+        shared.tasks.spawn(run_tunnel(tunnel, over.clone()));
+        over.drop_guard()
+    });
     shared.tasks.spawn(writer::run(Arc::clone(&connection)));
     let reader = Reader::new(machine, read_half, Arc::clone(&connection), shared.clock);
     let shared = Arc::clone(shared);
@@ -102,10 +107,19 @@ fn serve(welcomed: Welcomed, shared: &Arc<Shared>) -> io::Result<()> {
     tasks.spawn(async move {
         tracing::debug!(%peer, id = id.0, "connection accepted");
         reader.run().await;
+        drop(tunnel_ends);
         shared.gone(id, &connection);
         tracing::debug!(%peer, id = id.0, "connection closed");
     });
     Ok(())
+}
+
+/// Runs a tunnel while its connection is there, and then a little longer: a client that does not read must not keep it.
+async fn run_tunnel(mut tunnel: Tunnel, over: CancellationToken) {
+    tokio::select! {
+        () = &mut tunnel => {}
+        () = over.cancelled() => drop(timeout(LAST_BYTES, tunnel).await),
+    }
 }
 
 /// Joins a machine to the sending side of a socket.

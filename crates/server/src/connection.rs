@@ -10,7 +10,7 @@ use leveret_engine::counters::Tally;
 use leveret_engine::journal::{Journal, Waiter};
 use leveret_session::heartbeat::{Beat, Heartbeat};
 use leveret_session::outbox::Outbox;
-use leveret_session::report::Traffic;
+use leveret_session::report::{ConnectionBrief, Traffic};
 use parking_lot::Mutex;
 
 use crate::wire::Wire;
@@ -25,7 +25,7 @@ pub(crate) struct Connected {
     signals: AtomicU8,
     reader: AtomicWaker,
     /// The reader wants to be woken when the writer has taken something.
-    wants_drained: AtomicBool,
+    pub(crate) wants_drained: AtomicBool,
     /// The reader waits for something other than bytes, and does not read.
     pub(crate) not_reading: AtomicBool,
     /// What is rarely wanted.
@@ -60,6 +60,15 @@ struct State {
     heartbeat: Option<Heartbeat>,
     /// Bytes sent and received at the last tick.
     moved_bytes: u64,
+}
+
+/// Somebody waits for what the writer takes.
+struct WantsDrained<'a>(&'a AtomicBool);
+
+impl Drop for WantsDrained<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
 }
 
 impl Connected {
@@ -129,17 +138,25 @@ impl Connected {
 
     /// For the reader: waits while `holds`, which ends with what the writer takes, but not after it was told one of `or`.
     pub(crate) async fn wait_while(&self, holds: impl Fn(&Outbox) -> bool, or: &[Signal]) {
-        self.wants_drained.store(true, Ordering::SeqCst);
-        poll_fn(|context| {
-            self.reader.register(context.waker());
-            fence(Ordering::SeqCst);
-            match holds(&self.outbox) && !or.iter().any(|signal| self.was_told(*signal)) {
-                true => Poll::Pending,
-                false => Poll::Ready(()),
-            }
+        let _waiting = self.wait_for_drain();
+        poll_fn(|context| match or.iter().any(|signal| self.was_told(*signal)) {
+            true => Poll::Ready(()),
+            false => self.poll_drained(context, &holds),
         })
         .await;
-        self.wants_drained.store(false, Ordering::SeqCst);
+    }
+
+    /// For the reader: it is woken by what the writer takes until this is dropped.
+    pub(crate) fn wait_for_drain(&self) -> impl Drop + use<'_> {
+        self.wants_drained.store(true, Ordering::SeqCst);
+        WantsDrained(&self.wants_drained)
+    }
+
+    /// For the reader: comes when `holds` does not hold any more.
+    pub(crate) fn poll_drained(&self, context: &Context<'_>, holds: impl Fn(&Outbox) -> bool) -> Poll<()> {
+        self.reader.register(context.waker());
+        fence(Ordering::SeqCst);
+        if holds(&self.outbox) { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// The writer has taken something.
@@ -167,17 +184,23 @@ impl Connected {
         let mut state = self.state.lock();
         let idle = state.moved_bytes == sent.wrapping_add(received);
         state.moved_bytes = sent.wrapping_add(received);
-        if self.not_reading.load(Ordering::Relaxed)
-            && let Some(heartbeat) = &mut state.heartbeat
-        {
+        // Who waits for the writer does not hear the client either; but that the client takes what is sent shows that it is there.
+        let is_deaf = self.not_reading.load(Ordering::Relaxed) || (!idle && self.wants_drained.load(Ordering::Relaxed));
+        if is_deaf && let Some(heartbeat) = &mut state.heartbeat {
             heartbeat.not_listening();
         }
+        let interval_s = state.heartbeat.as_ref().map_or(0, Heartbeat::interval_s);
         let beat = state.heartbeat.as_mut().map_or(Beat::Nothing, |beat| beat.tick(now_ms, sent, received));
         drop(state);
         match beat {
             Beat::Send => self.outbox.send_heartbeat(),
             Beat::PeerGone => {
-                tracing::warn!("missed heartbeats from client");
+                if let Some(ConnectionBrief { id, name, .. }) = self.outbox.brief() {
+                    tracing::error!(
+                        "closing AMQP connection <0.{}.0> ({name}):\nmissed heartbeats from client, timeout: {interval_s}s",
+                        id.0
+                    );
+                }
                 self.tell(Signal::Gone);
             }
             Beat::Nothing if idle => self.outbox.shrink(),

@@ -36,8 +36,11 @@ pub(crate) struct Welcomed {
     pub(crate) ends: Ends,
     pub(crate) tls: Option<TlsFacts>,
     /// What has to run beside it.
-    pub(crate) tunnel: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    pub(crate) tunnel: Option<Tunnel>,
 }
+
+/// Passes bytes on between a client and a connection.
+pub(crate) type Tunnel = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Why a connection is not served.
 #[derive(Debug, Error)]

@@ -19,6 +19,7 @@ use leveret_session::config::SessionConfig;
 pub use leveret_session::counters::{ConnectionCounts, SIZE_BOUNDS_BYTES, SizeCounts};
 use leveret_session::login::Authenticator;
 pub use leveret_session::login::TlsFacts;
+use leveret_session::report::ConsumerPlace;
 pub use leveret_session::report::{
     ChannelNumbers, ChannelReport, ConnectionBrief, ConnectionReport, ConnectionState, ConsumerReport, Traffic,
 };
@@ -374,8 +375,9 @@ impl Node {
     /// The channel of this name: `127.0.0.1:50772 -> 127.0.0.1:5672 (1)`.
     #[must_use]
     pub fn channel(&self, name: &str) -> Option<ChannelReport> {
-        let (connection, _) = name.rsplit_once(" (")?;
-        self.connected(connection)?.outbox.channel_reports().into_iter().find(|channel| channel.name == name)
+        let (connection, rest) = name.rsplit_once(" (")?;
+        let number = rest.strip_suffix(')')?.parse().ok()?;
+        self.connected(connection)?.outbox.channel_report(number).filter(|channel| channel.name == name)
     }
 
     /// The consumers of a queue.
@@ -387,16 +389,16 @@ impl Node {
     fn consumer(&self, queue: &Queue, known: &QueueConsumer) -> Option<ConsumerListing> {
         let place = known.place?;
         let connection = self.shared.connections.get(&place.connection)?;
-        let (ends, channel) = connection.outbox.channel_report(place.channel)?;
-        let consumer = channel.consumers.into_iter().find(|own| own.queue_id == queue.id && own.key == known.key)?;
+        let found = connection.outbox.consumer_report(place.channel, queue.id, known.key)?;
+        let ConsumerPlace { consumer, channel_name, connection, connection_name, ends, user } = found;
         Some(ConsumerListing {
             consumer,
-            channel: channel.number,
-            channel_name: channel.name,
-            connection: channel.connection,
-            connection_name: channel.connection_name,
+            channel: place.channel,
+            channel_name,
+            connection,
+            connection_name,
             ends,
-            user: channel.user,
+            user,
         })
     }
 

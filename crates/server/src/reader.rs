@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use leveret_engine::journal::Waiter;
 use leveret_session::connection::{Connection, Patience};
+use leveret_session::limits::REPLY_BYTES_MAX;
 use leveret_session::outbox::Outbox;
 use tokio::io::{AsyncReadExt as _, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
@@ -24,10 +25,10 @@ use crate::ticker::Clock;
 const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 128 * 1024;
 
-/// A client that does not read its replies is not listened to while so many bytes of them wait.
-const REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// How long a client may take to read the last word...
+const LAST_WORD: Duration = Duration::from_secs(30);
 
-/// How long what a client still sends is thrown away after the last word, so that the last word is not lost to a reset.
+/// ...and how long what it still sends is thrown away then, so that the last word is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What clients are told on shutdown.
@@ -36,7 +37,10 @@ const SHUTDOWN: &str = "broker forced connection closure with reason 'shutdown'"
 /// What a reader hears of while it reads...
 const TOLD_WHILE_READING: [Signal; 5] = [Signal::Shutdown, Signal::Gone, Signal::Close, Signal::Alarm, Signal::Overdue];
 
-/// ...and while it does not.
+/// ...while it waits for a client that does not read what is sent to it...
+const TOLD_WHILE_FULL: [Signal; 4] = [Signal::Gone, Signal::Shutdown, Signal::Close, Signal::Overdue];
+
+/// ...and while it waits for something else.
 const TOLD_WHILE_HELD: [Signal; 6] =
     [Signal::Shutdown, Signal::Gone, Signal::Close, Signal::GoOn, Signal::Alarm, Signal::Overdue];
 
@@ -98,11 +102,30 @@ impl Reader {
     pub(crate) async fn run(mut self) {
         self.serve().await;
         if self.machine.patience() == Patience::Over {
-            // All is said, and cleaned up after: the writer finishes.
-            self.connection.wait_while(Outbox::is_holding, &[Signal::Gone]).await;
-            let _ = Box::pin(timeout(LINGER, self.discard())).await;
+            Box::pin(self.say_goodbye()).await;
         }
         self.machine.disconnected();
+        // The writer must not go on waiting for a client that does not read: nothing else would end it.
+        self.connection.wire.end();
+    }
+
+    /// All is said, and cleaned up after: gives the client time to read it.
+    async fn say_goodbye(&mut self) {
+        let connection = Arc::clone(&self.connection);
+        connection.wait_while(Outbox::is_holding, &[Signal::Gone]).await;
+        let written = connection.wait_while(|outbox| !outbox.is_written(), &[Signal::Gone]);
+        let written = timeout(LAST_WORD, written);
+        tokio::pin!(written);
+        let hears_no_more = tokio::select! {
+            biased;
+            _ = &mut written => false,
+            () = self.discard() => true,
+        };
+        let _ = match hears_no_more {
+            // The client has closed its side, and may read on.
+            true => written.await,
+            false => timeout(LINGER, self.discard()).await,
+        };
     }
 
     async fn serve(&mut self) {
@@ -111,20 +134,7 @@ impl Reader {
             if self.patience == Patience::Over {
                 return;
             }
-            if too_many_replies(&self.connection.outbox) {
-                let or = [Signal::Gone, Signal::Shutdown, Signal::Close, Signal::Overdue];
-                self.connection.wait_while(too_many_replies, &or).await;
-            }
-            let event = match self.held_up() {
-                Some(hold) => {
-                    self.connection.not_reading.store(true, Ordering::Relaxed);
-                    let event = poll_fn(|context| self.poll_go_on(context, hold)).await;
-                    self.connection.not_reading.store(false, Ordering::Relaxed);
-                    event
-                }
-                None => poll_fn(|context| self.poll_read(context)).await,
-            };
-            match event {
+            match self.next_event().await {
                 Event::Read(Ok(len @ 1..)) => {
                     self.connection.received_bytes.fetch_add(len as u64, Ordering::Relaxed);
                     self.connection.reads.add(1);
@@ -140,6 +150,30 @@ impl Reader {
             }
             self.work_off().await;
         }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        if too_many_replies(&self.connection.outbox)
+            && let Some(event) = Box::pin(self.wait_for_writer()).await
+        {
+            return event;
+        }
+        let Some(hold) = self.held_up() else { return poll_fn(|context| self.poll_read(context)).await };
+        self.connection.not_reading.store(true, Ordering::Relaxed);
+        let event = poll_fn(|context| self.poll_go_on(context, hold)).await;
+        self.connection.not_reading.store(false, Ordering::Relaxed);
+        event
+    }
+
+    /// Waits until the client has taken enough of what is sent to it, unless there is something else to do before that.
+    async fn wait_for_writer(&mut self) -> Option<Event> {
+        let connection = Arc::clone(&self.connection);
+        let _waiting = connection.wait_for_drain();
+        poll_fn(|context| match self.poll_end(context, &TOLD_WHILE_FULL) {
+            Poll::Ready(event) => Poll::Ready(Some(event)),
+            Poll::Pending => connection.poll_drained(context, too_many_replies).map(|()| None),
+        })
+        .await
     }
 
     /// Follows how long the client may take from now on.

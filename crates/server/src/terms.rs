@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use leveret_engine::admin::AdminError;
 use leveret_engine::broker::Broker;
 use leveret_engine::events::INTERNAL_USER;
-use leveret_engine::password::HashingAlgorithm;
+use leveret_engine::interceptors::Interceptors;
+use leveret_engine::password::{HashingAlgorithm, PasswordRule};
 use leveret_engine::queue::arguments::QueueType;
 use leveret_session::config::SessionConfig;
 use serde_json::json;
@@ -28,6 +29,20 @@ pub struct Terms {
     pub connections_max: Option<u64>,
     /// Most channels of all connections (`channel_max_per_node`).
     pub channels_max: Option<u64>,
+    /// Most vhosts (`vhost_max`).
+    pub vhosts_max: Option<u64>,
+    /// Most queues of all vhosts (`cluster_queue_limit`).
+    pub queues_max: Option<u64>,
+    /// Most exchanges of all vhosts (`cluster_exchange_limit`).
+    pub exchanges_max: Option<u64>,
+    /// Prefetch of consumers until basic.qos says otherwise (`default_consumer_prefetch`); 0 is none.
+    pub prefetch: u16,
+    /// ...which then holds for all consumers of a channel together as well.
+    pub prefetch_is_global: bool,
+    /// What is written into messages that come in (`message_interceptors.incoming`).
+    pub interceptors: Interceptors,
+    /// Which passwords users may have (`credential_validator`).
+    pub passwords: PasswordRule,
     /// How long deliveries may stay unacknowledged (`consumer_timeout`); none for ever.
     pub consumer_timeout_ms: Option<u64>,
     /// What queues are that do not say it (`default_queue_type`).
@@ -53,6 +68,13 @@ impl Default for Terms {
             consumers_a_channel_max: sessions.consumers_a_channel_max,
             connections_max: None,
             channels_max: None,
+            vhosts_max: None,
+            queues_max: None,
+            exchanges_max: None,
+            prefetch: 0,
+            prefetch_is_global: false,
+            interceptors: Interceptors::default(),
+            passwords: PasswordRule::default(),
             consumer_timeout_ms: None,
             default_queue_type: QueueType::default(),
             relaxed_queue_types: false,
@@ -66,10 +88,14 @@ impl Default for Terms {
 impl Terms {
     /// Tells the broker.
     pub(crate) fn hold_for(&self, broker: &Broker) -> Result<(), AdminError> {
-        broker.services.node.set_limits(self.connections_max, self.channels_max);
-        broker.services.set_consumer_timeout_ms(self.consumer_timeout_ms);
-        broker.services.set_default_queue_type(self.default_queue_type);
-        broker.services.set_relaxed_queue_types(self.relaxed_queue_types);
+        let services = &broker.services;
+        services.node.set_limits(self.connections_max, self.channels_max);
+        services.node.set_limits_of_things(self.vhosts_max, self.queues_max, self.exchanges_max);
+        services.set_interceptors(self.interceptors);
+        broker.set_password_rule(&self.passwords)?;
+        services.set_consumer_timeout_ms(self.consumer_timeout_ms);
+        services.set_default_queue_type(self.default_queue_type);
+        services.set_relaxed_queue_types(self.relaxed_queue_types);
         broker.set_password_hashing(self.password_hashing);
         if let Some(name) = self.cluster_name.as_deref().filter(|name| *name != broker.cluster_name()) {
             broker.set_cluster_name(name, INTERNAL_USER)?;
@@ -87,6 +113,8 @@ impl Terms {
             frame_max: self.frame_bytes_max,
             channel_max: self.channel_max,
             consumers_a_channel_max: self.consumers_a_channel_max,
+            prefetch: self.prefetch,
+            prefetch_of_channel: if self.prefetch_is_global { self.prefetch } else { 0 },
             ..SessionConfig::new(&broker.cluster_name(), random)
         }
     }

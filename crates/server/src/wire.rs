@@ -66,6 +66,12 @@ impl Wire {
         }
     }
 
+    /// Nothing more is sent or received: who waits for it wakes up with an error.
+    pub(crate) fn end(&self) {
+        // It may have ended before.
+        let _ = SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Both);
+    }
+
     /// Nothing more is sent.
     pub(crate) fn shut_down(&self) {
         // It is gone already, or it goes now.
@@ -110,7 +116,7 @@ mod tests {
             let mut received = vec![0; sent + 1];
             client.read_exact(&mut received).await.map(|_| received.ends_with(&[7, 8]))
         });
-        let written = timeout(Duration::from_secs(5), wire.write(&[IoSlice::new(&[8])])).await;
+        let written = timeout(Duration::from_secs(60), wire.write(&[IoSlice::new(&[8])])).await;
         assert_eq!(written.unwrap().unwrap(), 1);
         assert!(reads.await.unwrap().unwrap());
     }

@@ -58,6 +58,8 @@ pub(crate) async fn run(connection: Arc<Connected>) {
         }
     }
     wire.shut_down();
+    connection.outbox.writer_is_done();
+    connection.drained();
 }
 
 async fn write(wire: &Wire, out: &OutBuffer) -> Result<(), Broken> {

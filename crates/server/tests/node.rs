@@ -5,11 +5,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use leveret_codec::content::ContentHeader;
-use leveret_codec::frame::{FrameKind, begin_frame, end_frame};
-use leveret_codec::method::{BasicConsume, BasicPublish, Method, QueueDeclare};
+use leveret_codec::method::{BasicConsume, QueueDeclare};
 use leveret_codec::properties::{Properties, PropertiesRef};
 use leveret_server::node::{CLOSED_BY_MANAGEMENT, RaisedAlarm};
+use leveret_server::session::publish_once::{Once, publish_once};
 use leveret_server::statistics::{Span, series};
 use leveret_server::{DiskLimit, Node, ServerConfig, Watermark};
 use support::{Client, Reply, Running, config};
@@ -18,7 +17,7 @@ use support::{Client, Reply, Running, config};
 fn eventually(mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
     while !holds() {
-        assert!(since.elapsed() < Duration::from_secs(10), "it never came about");
+        assert!(since.elapsed() < Duration::from_secs(60), "it never came about");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -28,21 +27,6 @@ fn client(running: &Running) -> Client {
     assert_eq!(client.plain("guest", "guest"), Reply::Ok);
     assert_eq!(client.open_channel(), Reply::Ok);
     client
-}
-
-fn publish(client: &mut Client, routing_key: &str, content: &[u8]) {
-    let routing_key = routing_key.as_bytes();
-    let mut frames = Vec::new();
-    Method::from(BasicPublish { exchange: b"", routing_key, mandatory: false, immediate: false })
-        .write_frame(1, &mut frames);
-    let mut encoded = Vec::new();
-    Properties::default().encode(&mut encoded);
-    let properties = PropertiesRef::parse(&encoded).unwrap();
-    ContentHeader { class_id: 60, weight: 0, body_size: content.len() as u64, properties }.write_frame(1, &mut frames);
-    let start = begin_frame(&mut frames, FrameKind::Body, 1);
-    frames.extend_from_slice(content);
-    end_frame(&mut frames, start);
-    client.stream().write_all(&frames).unwrap();
 }
 
 #[test]
@@ -109,7 +93,7 @@ fn a_watermark_of_nothing_blocks_publishers_at_once() {
     node.set_watermark(Watermark::Relative(0.0));
     assert_eq!((node.raised_alarms(), node.memory().limit_bytes), (vec![RaisedAlarm::Memory], 0));
     assert_eq!(state(&node), "blocking");
-    publish(&mut client, "nowhere", b"x");
+    client.publish("nowhere", b"x");
     eventually(|| state(&node) == "blocked");
     node.set_watermark(Watermark::default());
     assert_eq!(node.raised_alarms(), []);
@@ -162,9 +146,9 @@ fn rates_are_there_while_messages_move() {
     assert_eq!(client.reply(), Reply::Ok);
     let queue = running.server.broker().vhost("/").unwrap().queue("q").unwrap();
     let connection = node.connections()[0].id;
-    let mut seen = false;
-    for _ in 0..1000 {
-        publish(&mut client, "q", b"hello");
+    let (mut seen, since) = (false, Instant::now());
+    while since.elapsed() < Duration::from_secs(60) {
+        client.publish("q", b"hello");
         std::thread::sleep(Duration::from_millis(2));
         let sample = |sample: Option<leveret_server::statistics::Sample>| {
             sample.map_or(0.0, |sample| sample.rates.counts.publish)
@@ -193,6 +177,44 @@ fn rates_are_there_while_messages_move() {
 }
 
 #[test]
+fn what_is_published_by_no_connection_counts() {
+    let running = Running::start(&ServerConfig { statistics_interval: Duration::from_millis(20), ..config() });
+    let node = running.server.node();
+    let broker = running.server.broker();
+    let (vhost, guest) = (broker.vhost("/").unwrap(), broker.user("guest").unwrap());
+    let mut encoded = Vec::new();
+    Properties::default().encode(&mut encoded);
+    let (properties, body) = (PropertiesRef::parse(&encoded).unwrap(), vec![7; 200].into());
+    let once = Once { exchange: "", routing_key: "nowhere", properties, body: &body };
+    let published = publish_once(&vhost, &guest, &once).unwrap();
+    node.statistics().count(&vhost.name, &published.counts(200));
+    let counts = node.connection_totals().counts;
+    let messages = counts.messages;
+    assert_eq!((messages.publish, messages.confirm, messages.return_unroutable), (1, 1, 1));
+    assert_eq!((counts.received_confirm, counts.routed, counts.sizes.bytes), (1, 0, 200));
+    assert_eq!(counts.sizes.counts[..3], [0, 1, 0]);
+    eventually(|| node.statistics().total().last.counts.publish == 1);
+    assert_eq!(vhost.exchange("").unwrap().through.counts().return_unroutable, 1);
+}
+
+#[test]
+fn consumers_of_one_queue_are_told_apart() {
+    let running = Running::start(&config());
+    let node = running.server.node();
+    let mut client = client(&running);
+    for name in ["q", "other"] {
+        assert_eq!(client.declare(name), Reply::Ok);
+        for number in 0..3 {
+            assert_eq!(client.consume(name, &format!("{name}-{number}")), Reply::Ok);
+        }
+    }
+    let queue = running.server.broker().vhost("/").unwrap().queue("q").unwrap();
+    let mut tags: Vec<_> = node.consumers_of(&queue).iter().map(|listed| listed.consumer.tag.to_string()).collect();
+    tags.sort();
+    assert_eq!(tags, ["q-0", "q-1", "q-2"]);
+}
+
+#[test]
 fn totals_never_fall_while_connections_come_and_go() {
     const CONNECTIONS: u64 = 100;
     let running = Running::start(&config());
@@ -200,7 +222,7 @@ fn totals_never_fall_while_connections_come_and_go() {
     std::thread::scope(|scope| {
         let comers = scope.spawn(|| {
             for _ in 0..CONNECTIONS {
-                publish(&mut client(&running), "nowhere", b"x");
+                client(&running).publish("nowhere", b"x");
             }
         });
         let mut before = 0;

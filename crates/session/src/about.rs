@@ -18,8 +18,7 @@ use leveret_engine::vhost::Vhost;
 
 use crate::carbon_copy::CarbonCopies;
 use crate::connection::{Connection, Tuned};
-use crate::handshake::in_one_line;
-use crate::login::TlsFacts;
+use crate::login::{TlsFacts, in_one_line};
 use crate::outbox::{ConsumerHome, Outbox};
 use crate::reply_to::is_reply_to;
 
@@ -221,7 +220,7 @@ impl Connection {
             let fields = self.about.tell_tls(self.about.tell_ends(fields)).text("protocol", PROTOCOL);
             let fields = fields.text("auth_mechanism", &self.about.mechanism).text("user", &home.user.name);
             let fields = fields.text("vhost", &home.vhost.name).number("timeout", self.tuned.heartbeat_s.into());
-            let fields = fields.number("frame_max", self.tuned.frame_max as u64);
+            let fields = fields.number("frame_max", self.tuned.told_frame_max());
             let fields = fields.number("channel_max", self.tuned.channel_max.into());
             let fields = self.about.tell_client(fields).number("connected_at", self.about.connected_at_ms);
             fields.text("node", services.notices.node()).by(&home.user.name)
@@ -304,6 +303,11 @@ impl Outbox {
 }
 
 impl Owner {
+    /// `127.0.0.1:50772 -> 127.0.0.1:5672 (1)`
+    pub(crate) fn channel_name(&self, number: u16) -> String {
+        format!("{} ({number})", self.known.name)
+    }
+
     pub(crate) fn tap(&self, channel: u16) -> Tap<'_> {
         Tap { connection: &self.known.name, channel, user: &self.user }
     }

@@ -88,8 +88,8 @@ impl Settlements {
             }
         }
         let known = match self.groups.last() {
-            Some(last) if last.queue.id == queue.id => self.groups.len() - 1,
-            _ => match self.groups.iter().position(|group| group.queue.id == queue.id) {
+            Some(last) if Arc::ptr_eq(&last.queue, queue) => self.groups.len() - 1,
+            _ => match self.groups.iter().position(|group| Arc::ptr_eq(&group.queue, queue)) {
                 Some(place) => place,
                 None => {
                     self.groups.push(QueueGroup::of(queue));

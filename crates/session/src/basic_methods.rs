@@ -24,6 +24,7 @@ use crate::connection::{Connection, Home};
 use crate::encode::with_delivery_count;
 use crate::error::{Failure, Refused};
 use crate::exchange_methods::arguments;
+use crate::limits::REPLY_BYTES_MAX;
 use crate::outbox::{ConsumerHome, ConsumerTerms};
 use crate::reply_to::{REPLY_TO, is_reply_to};
 use crate::sent::Kept;
@@ -75,7 +76,10 @@ impl Connection {
         ids: (u16, u16),
     ) -> Result<(), Failure> {
         let name = self.queue_name(number, consume.queue, ids)?;
-        home.user.check(&home.vhost, Verb::Read, Resource::Queue(&name)).refused(ids)?;
+        // Replies to oneself are nobody else's: no right is needed for them (behaviour: RabbitMQ's up to 4.1).
+        if name != REPLY_TO {
+            home.user.check(&home.vhost, Verb::Read, Resource::Queue(&name)).refused(ids)?;
+        }
         let arguments = arguments(consume.arguments)?;
         let tag: Name = match consume.consumer_tag {
             "" => generated_name("amq.ctag-", (self.config.random)()).into(),
@@ -118,20 +122,16 @@ impl Connection {
             None => queue.add_consumer(new),
         };
         let key = key.map_err(|refused| consume_refused(refused, &queue)).refused(ids)?;
-        if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
-            let terms = ConsumerTerms {
-                no_ack: consume.no_ack,
-                exclusive: consume.exclusive,
-                prefetch: facts.prefetch,
-                timeout_ms,
-                arguments: arguments.clone(),
-            };
-            let consumer = ConsumerHome { queue: Arc::clone(&queue), key, terms: Arc::new(terms) };
-            if !consume.no_ack && channel.watch(&tag, &consumer, timeout_ms) {
-                self.outbox.watches.store(true, Ordering::Relaxed);
-            }
-            channel.consumers.insert(Name::clone(&tag), consumer);
-        }
+        let terms = ConsumerTerms {
+            no_ack: consume.no_ack,
+            exclusive: consume.exclusive,
+            prefetch: facts.prefetch,
+            timeout_ms,
+            arguments: arguments.clone(),
+        };
+        let consumer = ConsumerHome { queue: Arc::clone(&queue), key, terms: Arc::new(terms) };
+        let kept = self.keep_consumer(number, &tag, consumer);
+        kept.map_err(|refused| consume_refused(refused, &queue)).refused(ids)?;
         self.reply(number, consume.nowait, BasicConsumeOk { consumer_tag: &tag });
         if let Some(owner) = self.outbox.owner() {
             owner.tell_consumer_created(number, &facts);
@@ -139,6 +139,25 @@ impl Connection {
         queue.resume(key, &mut self.effects);
         self.effects.carry_out();
         Ok(())
+    }
+
+    /// Keeps a consumer by its tag. If its queue is deleted by now, that may have been told before the consumer could be found.
+    fn keep_consumer(&self, number: u16, tag: &Name, consumer: ConsumerHome) -> Result<(), ConsumeRefused> {
+        let queue = Arc::clone(&consumer.queue);
+        if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
+            let (no_ack, timeout_ms) = (consumer.terms.no_ack, consumer.terms.timeout_ms);
+            if !no_ack && channel.watch(tag, &consumer, timeout_ms) {
+                self.outbox.watches.store(true, Ordering::Relaxed);
+            }
+            channel.consumers.insert(Name::clone(tag), consumer);
+        }
+        if !queue.is_deleted() {
+            return Ok(());
+        }
+        if let Some(channel) = self.outbox.lock().channels.get_mut(&number) {
+            channel.consumers.remove(tag);
+        }
+        Err(ConsumeRefused::Deleted)
     }
 
     fn check_consumer(&self, number: u16, tag: &Name, ids: (u16, u16)) -> Result<(), Failure> {
@@ -181,6 +200,11 @@ impl Connection {
         }
         if queue.is_stream() {
             return Err(Error::from(StreamRefused::get(&queue))).refused(ids);
+        }
+        if self.outbox.waiting_bytes() > REPLY_BYTES_MAX {
+            // A few bytes may ask for many large messages.
+            self.stall = Some(Stall::Unwritten);
+            return Ok(());
         }
         match queue.get(get.no_ack) {
             Got::Empty => {

@@ -1,6 +1,7 @@
 //! The incoming side of a channel.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use leveret_engine::admission::ChannelAdmission;
 use leveret_engine::message::{Marks, Parts};
@@ -27,8 +28,8 @@ pub(crate) struct Channel {
     pub(crate) reply_consumer: Option<ReplyConsumer>,
     /// Prefetch of consumers to come.
     pub(crate) prefetch: u16,
-    /// Counts it as long as it is there.
-    _admission: Option<ChannelAdmission>,
+    /// Counts it towards limits as long as it is open.
+    pub(crate) admission: Option<ChannelAdmission>,
     /// The server has closed it and waits for close-ok: all else is discarded.
     pub(crate) closing: bool,
 }
@@ -81,9 +82,16 @@ impl Channel {
             last_queue: None,
             reply_consumer: None,
             prefetch: 0,
-            _admission: admission,
+            admission,
             closing: false,
         }
+    }
+
+    /// Gives it the prefetch that it begins with.
+    pub(crate) fn begin_with(&mut self, prefetch: u16, of_all: u16) {
+        self.prefetch = prefetch;
+        self.tallies.prefetch.store(prefetch, Ordering::Relaxed);
+        self.limit().set(of_all.into());
     }
 
     pub(crate) fn limit(&self) -> &Arc<ChannelLimit> {

@@ -7,6 +7,7 @@ use leveret_codec::method::{
     AccessRequestOk, ChannelClose, ChannelCloseOk, ChannelFlowOk, ChannelOpenOk, ConfirmSelectOk, Method,
 };
 use leveret_codec::reply_code::ReplyCode;
+use leveret_engine::admission::Admission;
 use leveret_engine::journal::Lsn;
 
 use crate::acks::Outcome;
@@ -93,9 +94,10 @@ impl Connection {
             let text = format!("number of channels opened ({open}) has reached the negotiated channel_max ({max})");
             return Err(Failure::frame(ReplyCode::NotAllowed, text));
         }
-        let admitted = self.home.as_ref().map(|home| home.admission.admit_channel()).transpose();
+        let admitted = self.admission.as_ref().map(Admission::admit_channel).transpose();
         let admission = admitted.map_err(|refused| Failure::frame(refused.reply_code(), refused.to_string()))?;
-        let channel = Channel::new(number, &self.outbox, admission);
+        let mut channel = Channel::new(number, &self.outbox, admission);
+        channel.begin_with(self.config.prefetch, self.config.prefetch_of_channel);
         let out = OutChannel::new(self.client.consumer_cancel_notify, Arc::clone(&channel.tallies));
         self.outbox.lock().channels.insert(number, out);
         self.channels.insert(number, channel);
@@ -221,6 +223,7 @@ impl Connection {
         self.effects.carry_out();
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.closing = true;
+            channel.admission = None;
             channel.assembly = Assembly::Method;
             channel.mode = Mode::Plain;
         }

@@ -22,6 +22,10 @@ pub struct SessionConfig {
     pub message_bytes_max: u64,
     /// Most consumers of a channel; 0 is no limit.
     pub consumers_a_channel_max: usize,
+    /// Prefetch of a channel's consumers until basic.qos says otherwise; 0 is none.
+    pub prefetch: u16,
+    /// ...and of all of them together.
+    pub prefetch_of_channel: u16,
     /// The mechanisms that clients may log in by. EXTERNAL is offered to those who speak TLS, ANONYMOUS while it stands for
     /// somebody.
     pub mechanisms: Vec<Mechanism>,
@@ -61,6 +65,8 @@ impl SessionConfig {
             heartbeat_s: 60,
             message_bytes_max: 128 * 1024 * 1024,
             consumers_a_channel_max: 0,
+            prefetch: 0,
+            prefetch_of_channel: 0,
             mechanisms: Mechanism::DEFAULT.to_vec(),
             anonymous: Some((GUEST.to_owned(), GUEST.to_owned())),
             authenticator: None,

@@ -15,6 +15,7 @@ use leveret_codec::reply_code::ReplyCode;
 use leveret_engine::admission::Admission;
 use leveret_engine::broker::Broker;
 use leveret_engine::effects::Effects;
+use leveret_engine::interceptors::Interceptors;
 use leveret_engine::names::ConnectionId;
 use leveret_engine::user::User;
 use leveret_engine::vhost::Vhost;
@@ -26,6 +27,7 @@ use crate::config::SessionConfig;
 use crate::error::{Close, Failure};
 use crate::limits::{
     BATCH_BYTES_MAX, BODY_IN_MEMORY_BYTES_MAX, CLOSE_OK_PATIENCE, PRE_TUNE_FRAME_BYTES_MAX, REFUSED_PATIENCE,
+    UNLIMITED_FRAME_BYTES_MAX,
 };
 use crate::outbox::Outbox;
 use crate::owned_queues::OwnedQueues;
@@ -46,6 +48,8 @@ pub struct Connection {
     pub(crate) user: Option<Arc<User>>,
     /// User and vhost, once open.
     pub(crate) home: Option<Arc<Home>>,
+    /// Counts it towards limits, from when it is open until it is cleaned up after.
+    pub(crate) admission: Option<Admission>,
     pub(crate) tuned: Tuned,
     pub(crate) channels: HashMap<u16, Channel, RandomState>,
     pub(crate) owned_queues: OwnedQueues,
@@ -70,14 +74,14 @@ pub struct Connection {
     pub(crate) body_in_memory_max: u64,
     /// A larger body is not taken from the read buffer in one go.
     pub(crate) whole_body_max: u64,
+    /// What is written into messages; if anything is, no body is taken in one go.
+    pub(crate) interceptors: Option<Interceptors>,
 }
 
 /// Whose connection it is, and where.
 pub(crate) struct Home {
     pub(crate) user: Arc<User>,
     pub(crate) vhost: Arc<Vhost>,
-    /// Counts it as long as it is there.
-    pub(crate) admission: Admission,
 }
 
 /// How far the connection is.
@@ -128,6 +132,13 @@ pub(crate) struct Tuned {
     pub(crate) channel_max: u16,
     pub(crate) frame_max: usize,
     pub(crate) heartbeat_s: u16,
+}
+
+impl Tuned {
+    /// The largest frame as it was agreed on: 0 is no limit.
+    pub(crate) fn told_frame_max(&self) -> u64 {
+        if self.frame_max == UNLIMITED_FRAME_BYTES_MAX { 0 } else { self.frame_max as u64 }
+    }
 }
 
 /// How long the server may wait for the client before it closes the socket.
@@ -183,6 +194,8 @@ impl Connection {
             Some(_) => BODY_IN_MEMORY_BYTES_MAX,
             None => u64::MAX,
         };
+        let interceptors = broker.services.interceptors();
+        let whole_body_max = if interceptors.is_some() { 0 } else { body_in_memory_max.min(config.message_bytes_max) };
         Self {
             broker: Arc::clone(broker),
             config: Arc::clone(config),
@@ -193,6 +206,7 @@ impl Connection {
             client: Client::default(),
             user: None,
             home: None,
+            admission: None,
             tuned: Tuned { channel_max: 0, frame_max: PRE_TUNE_FRAME_BYTES_MAX, heartbeat_s: 0 },
             channels: HashMap::default(),
             owned_queues: OwnedQueues::default(),
@@ -207,7 +221,8 @@ impl Connection {
             about: About::new(id),
             traced: false,
             body_in_memory_max,
-            whole_body_max: body_in_memory_max.min(config.message_bytes_max),
+            whole_body_max,
+            interceptors,
         }
     }
 
@@ -490,6 +505,8 @@ impl Connection {
             }
         }
         self.effects.carry_out();
+        // Who says goodbye may come back at once, however long the socket stays.
+        self.admission = None;
     }
 }
 

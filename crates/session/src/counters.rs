@@ -45,8 +45,7 @@ impl Sizes {
     }
 
     fn note_large(&self, bytes: u64) {
-        let place = SIZE_BOUNDS_BYTES.iter().position(|bound| bytes <= *bound).unwrap_or(SIZE_BOUNDS_BYTES.len());
-        if let Some(count) = self.counts.get(place) {
+        if let Some(count) = self.counts.get(place_of(bytes)) {
             count.add(1);
         }
     }
@@ -59,7 +58,20 @@ impl Sizes {
     }
 }
 
+/// Where a size is counted.
+fn place_of(bytes: u64) -> usize {
+    SIZE_BOUNDS_BYTES.iter().position(|bound| bytes <= *bound).unwrap_or(SIZE_BOUNDS_BYTES.len())
+}
+
 impl SizeCounts {
+    /// Counts a message.
+    pub fn note(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        if let Some(count) = self.counts.get_mut(place_of(bytes)) {
+            *count += 1;
+        }
+    }
+
     /// Adds those of another.
     pub fn add(&mut self, other: &Self) {
         self.bytes += other.bytes;

@@ -10,12 +10,13 @@ use leveret_codec::method::{
 use leveret_codec::protocol_header::PROTOCOL_HEADER;
 use leveret_codec::reply_code::ReplyCode;
 use leveret_codec::table::{FieldTable, FieldValue, TableRef};
+use leveret_engine::admission::Admission;
 use leveret_engine::user::User;
 
 use crate::connection::{Client, Connection, Home, State, Tuned, cannot_decode};
 use crate::error::{Close, Failure};
-use crate::limits::FRAME_MAX_MIN;
-use crate::login::Refusal;
+use crate::limits::{FRAME_MAX_MIN, UNLIMITED_FRAME_BYTES_MAX};
+use crate::login::{Refusal, in_one_line};
 use crate::sasl::claim;
 
 /// The older form of the header of 0-9-1, which RabbitMQ takes too.
@@ -128,7 +129,10 @@ impl Connection {
         }
         self.tuned = Tuned {
             channel_max: tune_ok.channel_max,
-            frame_max: tune_ok.frame_max as usize,
+            frame_max: match tune_ok.frame_max {
+                0 => UNLIMITED_FRAME_BYTES_MAX,
+                bytes => bytes as usize,
+            },
             heartbeat_s: tune_ok.heartbeat,
         };
         self.outbox.set_frame_max(self.tuned.frame_max);
@@ -142,23 +146,17 @@ impl Connection {
         let admitted = self.broker.admit(&user, open.virtual_host);
         let admission = admitted.map_err(|refused| Failure::new(refused.reply_code(), refused.to_string(), ids))?;
         let vhost = Arc::clone(&admission.vhost);
-        self.home = Some(Arc::new(Home { user, vhost, admission }));
+        self.home = Some(Arc::new(Home { user, vhost }));
+        self.admission = Some(admission);
         self.outbox.send_method(0, ConnectionOpenOk);
         self.state = State::Running;
         self.tell_opened();
         // A deletion that came in between may not have found this connection.
-        if let Some(gone) = self.home.as_ref().and_then(|home| home.admission.gone()) {
+        if let Some(gone) = self.admission.as_ref().and_then(Admission::gone) {
             self.force_close(&gone.reason());
         }
         Ok(())
     }
-}
-
-/// What clients say of themselves must not look like lines of the log.
-pub(crate) fn in_one_line(text: &str) -> String {
-    let shown =
-        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
-    text.chars().map(shown).collect()
 }
 
 /// What the log says of a client that speaks something else.

@@ -43,6 +43,12 @@ impl Heartbeat {
         })
     }
 
+    /// The interval that was agreed on.
+    #[must_use]
+    pub fn interval_s(&self) -> u64 {
+        self.interval_ms / 1000
+    }
+
     /// The peer cannot be heard now, since nothing is read: its silence does not count.
     pub fn not_listening(&mut self) {
         self.excused = true;
@@ -51,7 +57,8 @@ impl Heartbeat {
     /// What to do at `now_ms`, when so many bytes have been sent and received since the connection began.
     pub fn tick(&mut self, now_ms: u64, sent_bytes: u64, received_bytes: u64) -> Beat {
         if now_ms >= self.next_receive_ms {
-            self.next_receive_ms += self.interval_ms;
+            // From now: ticks that were late must not make two intervals of what was one silence.
+            self.next_receive_ms = now_ms + self.interval_ms;
             if received_bytes == self.received_bytes && !std::mem::take(&mut self.excused) {
                 self.silent_intervals += 1;
             } else {
@@ -108,6 +115,17 @@ mod tests {
         assert_ne!(beat.tick(1_000, 1, 5), Beat::PeerGone);
         assert_ne!(beat.tick(2_000, 2, 5), Beat::PeerGone);
         assert_eq!(beat.tick(3_000, 3, 5), Beat::PeerGone);
+    }
+
+    #[test]
+    fn late_ticks_are_no_silence_of_the_peer() {
+        let mut beat = Heartbeat::new(1, 0, 0, 0).unwrap();
+        // The process did not run for ten seconds. What the peer sent meanwhile is about to be read.
+        assert_ne!(beat.tick(10_000, 1, 0), Beat::PeerGone);
+        assert_ne!(beat.tick(10_250, 2, 0), Beat::PeerGone);
+        assert_ne!(beat.tick(11_000, 3, 8), Beat::PeerGone);
+        assert_ne!(beat.tick(12_000, 4, 8), Beat::PeerGone);
+        assert_eq!(beat.tick(13_000, 5, 8), Beat::PeerGone);
     }
 
     #[test]

@@ -8,6 +8,9 @@ pub const BATCH_BYTES_MAX: usize = 128 * 1024;
 /// Largest frame before tuning.
 pub const PRE_TUNE_FRAME_BYTES_MAX: usize = 8192;
 
+/// Largest frame where both sides want no limit (a frame_max of 0): the largest body that RabbitMQ allows goes into one.
+pub const UNLIMITED_FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;
+
 /// Smallest frame_max that a client may ask for: kinder than RabbitMQ's 8192, for clients that still ask for 4096.
 pub const FRAME_MAX_MIN: u32 = 4096;
 
@@ -39,6 +42,9 @@ pub const SENT_BUFFERS_KEPT_MAX: usize = 2;
 
 /// Messages that are unacknowledged may hold this much more than four times their own bytes.
 pub const SENT_SLACK_BYTES: usize = 256 * 1024;
+
+/// While so many bytes wait for a client, nothing it asks for is answered, and it is not listened to.
+pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Longest reply text.
 pub const REPLY_TEXT_BYTES_MAX: usize = 255;

@@ -93,6 +93,14 @@ pub struct PeerCertificate {
     pub validity: String,
 }
 
+/// What clients say of themselves must not look like lines of the log.
+#[must_use]
+pub fn in_one_line(text: &str) -> String {
+    let shown =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    text.chars().map(shown).collect()
+}
+
 /// Asks the broker's own users.
 ///
 /// # Errors
@@ -197,7 +205,10 @@ impl Connection {
                 tracing::error!("Secret update was refused for user '{user}': {reason}");
                 return refuse("New secret was refused by one of the backends".to_owned());
             }
-            home.user.permissions_changed();
+            match authorizer.tags() {
+                Some(tags) => home.user.set_tags(tags),
+                None => home.user.permissions_changed(),
+            }
             if !home.user.may_enter(vhost) {
                 return refuse(format!("access to vhost '{vhost}' refused for user '{user}'"));
             }

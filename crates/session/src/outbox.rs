@@ -159,7 +159,8 @@ impl OutChannel {
 
     /// The place of `queue` in the list, for `uses` more deliveries.
     pub(crate) fn use_queue(&mut self, queue: &Arc<Queue>, uses: usize) -> u32 {
-        let known = self.queues.iter_mut().find(|(_, known)| known.queue.id == queue.id);
+        // By address: to look into each queue would cost a cache miss each.
+        let known = self.queues.iter_mut().find(|(_, known)| Arc::ptr_eq(&known.queue, queue));
         let place = match known {
             Some((place, known)) => {
                 known.uses += uses;
@@ -486,6 +487,11 @@ impl Outbox {
         state.pen = Pen::Writer;
         self.waiting_bytes.store(0, Ordering::Relaxed);
         Poll::Ready(if finished { Next::Finish } else { Next::More })
+    }
+
+    /// For the writer: what it was given last is written, and it does not come again.
+    pub fn writer_is_done(&self) {
+        self.lock().pen = Pen::Free;
     }
 
     /// Consumers that had found the outbox full are let go on. The writer calls it after it took what was there.

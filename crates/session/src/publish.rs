@@ -77,6 +77,9 @@ impl Connection {
             return None;
         }
         if content.body_size == 0 {
+            if self.interceptors.is_some() {
+                return None;
+            }
             frames.next += 1;
             return Some((content.properties, FrameSpan { kind: FrameKind::Body, len: 0, ..*header }));
         }
@@ -168,10 +171,16 @@ impl Connection {
     /// The content of a publish has come in several pieces and is whole now.
     fn assembled(&mut self, number: u16, batch: &mut Batch<'_>) -> Result<(), Failure> {
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
-        let Assembly::Body { head, properties, body, .. } = std::mem::replace(&mut channel.assembly, Assembly::Method)
+        let Assembly::Body { head, mut properties, body, .. } =
+            std::mem::replace(&mut channel.assembly, Assembly::Method)
         else {
             return Ok(());
         };
+        if let Some(interceptors) = &self.interceptors {
+            let services = &self.broker.services;
+            let sound = PropertiesRef::from_checked(&properties);
+            properties = interceptors.intercept(sound, services.clock.now_ms(), services.notices.node());
+        }
         let message = Message::copy_of(&head.parts(&properties, &body.finish()));
         let complete = Complete {
             exchange: &head.exchange,

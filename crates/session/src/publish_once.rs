@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use leveret_codec::properties::{PropertiesRef, Property};
+use leveret_engine::counters::MessageCounts;
 use leveret_engine::effects::Effects;
 use leveret_engine::error::Error;
 use leveret_engine::journal::Lsn;
@@ -14,6 +15,7 @@ use leveret_engine::user::User;
 use leveret_engine::vhost::Vhost;
 
 use crate::carbon_copy::{CarbonCopies, hiding_blind_copies, without_blind_copies};
+use crate::counters::{ConnectionCounts, SizeCounts};
 use crate::publish_checks::{check_expiration, check_user_id};
 
 /// What traces call the connection of who comes by none.
@@ -43,6 +45,27 @@ pub struct PublishedOnce {
     pub lsn: Lsn,
 }
 
+impl PublishedOnce {
+    /// What is to be counted of it: it is mandatory and confirmed, as RabbitMQ's HTTP API publishes.
+    #[must_use]
+    pub fn counts(&self, body_bytes: u64) -> ConnectionCounts {
+        let (is_unroutable, is_confirmed) = (self.queues == 0, !self.rejected);
+        let mut sizes = SizeCounts::default();
+        sizes.note(body_bytes);
+        ConnectionCounts {
+            messages: MessageCounts {
+                publish: 1,
+                confirm: is_confirmed.into(),
+                return_unroutable: is_unroutable.into(),
+                ..MessageCounts::default()
+            },
+            received_confirm: 1,
+            routed: self.queues as u64,
+            sizes,
+        }
+    }
+}
+
 /// Publishes a message as `user`, if the user may. Call it without locks.
 ///
 /// # Errors
@@ -61,8 +84,15 @@ pub fn publish_once(vhost: &Vhost, user: &User, once: &Once<'_>) -> Result<Publi
         user.check_topic(vhost, Verb::Write, &found, key)?;
     }
     check_user_id(properties, user)?;
+    let services = vhost.services();
+    let intercepted =
+        services.interceptors().map(|all| all.intercept(properties, services.clock.now_ms(), services.notices.node()));
+    let properties = intercepted.as_deref().map_or(properties, PropertiesRef::from_checked);
     let routed = vhost.route(&found, &keys, properties);
     found.through.add(1, routed.queues.len() as u64);
+    if routed.queues.is_empty() {
+        found.through.add_unroutable(true);
+    }
     let shared = (body.len() >= SHARED_BODY_BYTES_MIN).then(|| body.clone());
     let (exchange, routing_key) = (exchange.as_bytes(), routing_key.as_bytes());
     let mut message = Incoming::borrowed(exchange, routing_key, properties.as_bytes(), body, shared);

@@ -52,11 +52,11 @@ impl Connection {
     ) -> Result<(), Failure> {
         let refuse = |text: &str| Err(Failure::new(ReplyCode::PreconditionFailed, text, ids));
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
-        if channel.reply_consumer.is_some() {
-            return refuse("reply consumer already set");
-        }
         if !consume.no_ack {
             return refuse("reply consumer cannot acknowledge");
+        }
+        if channel.reply_consumer.is_some() {
+            return refuse("reply consumer already set");
         }
         let address: Name = generated_name(ADDRESS_PREFIX, (self.config.random)()).into();
         let queue = home.vhost.add_reply_queue(&address);

@@ -39,7 +39,7 @@ pub struct ConnectionReport {
     pub ends: Option<Ends>,
     /// What is known of its TLS, if it has any.
     pub tls: Option<TlsFacts>,
-    /// As negotiated, in bytes.
+    /// As negotiated, in bytes; 0 for any size.
     pub frame_max: u64,
     /// As negotiated; 0 for any number.
     pub channel_max: u16,
@@ -236,6 +236,23 @@ pub struct ConsumerReport {
     pub consumer_timeout_ms: Option<u64>,
 }
 
+/// A consumer, and where it is.
+#[derive(Clone, Debug)]
+pub struct ConsumerPlace {
+    /// The consumer.
+    pub consumer: ConsumerReport,
+    /// The name of its channel.
+    pub channel_name: String,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// The connection's name.
+    pub connection_name: Name,
+    /// Addresses and ports of the connection.
+    pub ends: Option<Ends>,
+    /// Whose it is.
+    pub user: Name,
+}
+
 impl ConsumerReport {
     /// RabbitMQ's word for whether it is served.
     #[must_use]
@@ -293,7 +310,7 @@ impl Outbox {
             protocol: PROTOCOL,
             ends: known.ends,
             tls: known.tls.as_deref().cloned(),
-            frame_max: owner.tuned.frame_max as u64,
+            frame_max: owner.tuned.told_frame_max(),
             channel_max: owner.tuned.channel_max,
             timeout_s: owner.tuned.heartbeat_s,
             connected_at_ms: known.connected_at_ms,
@@ -340,22 +357,49 @@ impl Outbox {
         self.lock().channels.len()
     }
 
-    /// What there is to tell of one channel, and between which ends it is.
+    /// What there is to tell of one channel.
     #[must_use]
-    pub fn channel_report(&self, number: u16) -> Option<(Option<Ends>, ChannelReport)> {
-        let channel = self.channel_reports().into_iter().find(|channel| channel.number == number)?;
-        Some((self.owner()?.known.ends, channel))
+    pub fn channel_report(&self, number: u16) -> Option<ChannelReport> {
+        self.reports_of(|known| known == number).pop()
+    }
+
+    /// What there is to tell of one consumer of a channel, by its queue and its key there.
+    #[must_use]
+    pub fn consumer_report(&self, number: u16, queue: QueueId, key: ConsumerKey) -> Option<ConsumerPlace> {
+        let owner = self.owner()?;
+        let (tag, home) = {
+            let state = self.lock();
+            let mut consumers = state.channels.get(&number)?.consumers.iter();
+            // Keys are of the queue alone: another queue's consumer may have the same.
+            let found = consumers.find(|(_, home)| home.key == key && home.queue.id == queue)?;
+            (Name::clone(found.0), found.1.clone())
+        };
+        Some(ConsumerPlace {
+            // Without the lock: the queue's comes first.
+            consumer: home.report(tag),
+            channel_name: owner.channel_name(number),
+            connection: owner.id,
+            connection_name: Name::clone(&owner.known.name),
+            ends: owner.known.ends,
+            user: Name::clone(&owner.user),
+        })
     }
 
     /// What there is to tell of its channels; none while the connection is not open.
     #[must_use]
     pub fn channel_reports(&self) -> Vec<ChannelReport> {
+        self.reports_of(|_| true)
+    }
+
+    /// The same of the channels whose numbers are wanted.
+    fn reports_of(&self, is_wanted: impl Fn(u16) -> bool) -> Vec<ChannelReport> {
         let Some(owner) = self.owner() else { return Vec::new() };
         let mut homes = Vec::new();
         let state = self.lock();
         let mut channels: Vec<ChannelReport> = state
             .channels
             .iter()
+            .filter(|(number, _)| is_wanted(**number))
             .map(|(number, channel)| {
                 let consumers = channel.consumers.iter().filter(|(_, home)| !is_reply_to(&home.queue.name));
                 homes.extend(consumers.map(|(tag, home)| (*number, Name::clone(tag), home.clone())));
@@ -402,7 +446,7 @@ impl OutChannel {
         let numbers = self.numbers(number);
         ChannelReport {
             number,
-            name: format!("{} ({number})", owner.known.name),
+            name: owner.channel_name(number),
             connection: owner.id,
             connection_name: Name::clone(&owner.known.name),
             user: Name::clone(&owner.user),

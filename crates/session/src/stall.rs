@@ -20,6 +20,8 @@ pub enum Stall {
     Durable(Lsn),
     /// The message for a basic.get is being read.
     Loading(Arc<Queue>),
+    /// The client has to take what waits for it, before a basic.get adds to it.
+    Unwritten,
 }
 
 /// Why a connection that publishes is not read.
@@ -58,6 +60,8 @@ impl Connection {
         match stall {
             Stall::Durable(lsn) => self.broker.services.journal.when_durable(*lsn, waiter),
             Stall::Loading(queue) => queue.when_loaded(waiter),
+            // Who reads waits for the writer first, whatever else there is to wait for.
+            Stall::Unwritten => waiter.wake(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! How many consumers a channel may have.
+//! How many consumers a channel may have, and which need a right.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod support;
@@ -30,4 +30,14 @@ fn a_channel_has_at_most_so_many_consumers() {
         method_id: 20,
     });
     assert_eq!(Method::decode(&heard[0].payload).unwrap(), expected);
+}
+
+#[test]
+fn replies_to_oneself_need_no_right() {
+    let host = Host::new(TestJournal::default());
+    host.broker().set_permissions("guest", "/", ".*", ".*", "^mine", "test").unwrap();
+    let mut client = host.client(1);
+    let consume = |queue| method(1, BasicConsume { queue, no_ack: true, ..BasicConsume::default() });
+    client.feed(&[consume("amq.rabbitmq.reply-to"), consume("amq.rabbitmq.reply-to.of-another")].concat());
+    assert_eq!(client.take_ids(), [CONSUME_OK, (20, 40)]);
 }

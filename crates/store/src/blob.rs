@@ -40,6 +40,10 @@ fn id_of(name: &str) -> Option<u64> {
     (digits == format!("{id:016x}")).then_some(id)
 }
 
+fn not_written(id: u64) -> io::Error {
+    io::Error::other(format!("{} could not be written", path(id)))
+}
+
 /// All blobs of a store. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Blobs(Arc<Shared>);
@@ -53,6 +57,9 @@ struct Shared {
     state: Mutex<State>,
     /// Something came to be done, or was done.
     changed: Condvar,
+    /// Held from a sync to what is noted of it: a failure is told to one of two who sync a file at once, and the other must not
+    /// take the file for safe.
+    syncing: Mutex<()>,
     /// Files that were read last, the latest last.
     readers: Mutex<Vec<(u64, Arc<dyn File>)>>,
 }
@@ -76,11 +83,11 @@ enum Patience {
 }
 
 impl Blobs {
-    /// Takes over the blobs that `references` tells of: how many messages refer to each. The others are removed. `epoch` must
-    /// be higher than in any earlier run: ids are made of it.
+    /// Takes over the blobs that `references` tells of: how many messages refer to each. The others stay until
+    /// [`Blobs::remove_others`]. `epoch` must be higher than in any earlier run: ids are made of it.
     ///
     /// # Errors
-    /// When the directory cannot be made, or a file not removed.
+    /// When the directory cannot be made or listed.
     pub fn open(
         disk: Arc<dyn Disk>,
         options: &Options,
@@ -94,16 +101,37 @@ impl Blobs {
         let mut state = State::default();
         for file in disk.list(DIR).map_err(Error::io("list", DIR))? {
             let Some(id) = id_of(&file.name) else { continue };
-            match references.get(&id) {
-                Some(&count) => {
-                    state.entries.insert(id, Entry::restored(file.len, count));
-                }
-                None => disk.remove(&path(id)).map_err(Error::io("remove", path(id)))?,
+            if let Some(&count) = references.get(&id) {
+                state.entries.insert(id, Entry::restored(file.len, count));
             }
         }
         let on_failure = Arc::clone(&options.on_failure);
-        let (state, changed, readers) = (Mutex::new(state), Condvar::new(), Mutex::new(Vec::new()));
-        Ok(Self(Arc::new(Shared { disk, space, room, on_failure, epoch, state, changed, readers })))
+        Ok(Self(Arc::new(Shared {
+            disk,
+            space,
+            room,
+            on_failure,
+            epoch,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            syncing: Mutex::default(),
+            readers: Mutex::default(),
+        })))
+    }
+
+    /// Removes what earlier runs left and nobody refers to. To be called when what says that nobody does is on the disk, and
+    /// before the first blob is made.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn remove_others(&self) -> Result<(), Error> {
+        let files = self.0.disk.list(DIR).map_err(Error::io("list", DIR))?;
+        for id in files.iter().filter_map(|file| id_of(&file.name)) {
+            if !self.0.state.lock().entries.contains_key(&id) {
+                self.0.disk.remove(&path(id)).map_err(Error::io("remove", path(id)))?;
+            }
+        }
+        Ok(())
     }
 
     /// The blob `id`, whose body has `len` bytes; none when it is not there, or is not of that length.
@@ -219,8 +247,14 @@ impl Shared {
 
     fn create(&self) -> u64 {
         let mut state = self.state.lock();
-        state.next_number += 1;
-        let id = (u64::from(self.epoch) << 32) | u64::from(state.next_number);
+        // Numbers come again after four billion bodies in one run, but for those that are still taken.
+        let id = loop {
+            state.next_number = state.next_number.wrapping_add(1);
+            let id = (u64::from(self.epoch) << 32) | u64::from(state.next_number);
+            if !state.entries.contains_key(&id) {
+                break id;
+            }
+        };
         state.entries.insert(id, Entry { handles: 1, ..Entry::default() });
         id
     }
@@ -231,7 +265,7 @@ impl Shared {
         loop {
             let Some(entry) = state.entries.get(&id) else { return Err(io::ErrorKind::NotFound.into()) };
             if entry.failed {
-                return Err(io::Error::other(format!("{} could not be written", path(id))));
+                return Err(not_written(id));
             }
             if entry.is_written() {
                 return Ok(());

@@ -78,6 +78,12 @@ pub enum Error {
         /// What would fit.
         file_bytes: u64,
     },
+    /// A thread of the store has panicked.
+    #[error("the thread {thread} has panicked: this is a bug")]
+    Panicked {
+        /// What the thread is called.
+        thread: String,
+    },
     /// Options that cannot be.
     #[error("store options: {0}")]
     Options(&'static str),

@@ -40,7 +40,7 @@ impl Keeper {
     }
 }
 
-/// The file that is written and the one before it are never given up: bodies may lie there that are about to be enqueued.
+/// The file that is written and the one before it are never given up: see [`Store::files_waited_for`].
 fn floor(options: &Options) -> usize {
     options.journal_files_max.max(2)
 }
@@ -111,8 +111,9 @@ impl Store {
     }
 
     fn write_checkpoint(&self, clean: bool) -> Result<(), Error> {
-        // A checkpoint must not know of what the disk does not have; with `Fsync` it has everything.
-        self.log.sync()?;
+        let waited_for = self.files_waited_for();
+        // Who has let go of its bodies has enqueued them: that is to be known before it is said which files are needed.
+        self.commit_all()?;
         let (mut bytes, dead, lowest) = {
             let core = self.core.lock();
             let state = &core.state;
@@ -122,15 +123,25 @@ impl Store {
             (bytes, state.dead_segments.clone(), state.lowest_position().unwrap_or(end).min(end))
         };
         checkpoint::seal(&mut bytes);
+        // A checkpoint must not know of what the disk does not have; with `Fsync` it has everything.
+        self.log.sync()?;
         checkpoint::write(&self.disk, &bytes)?;
         self.bury(&dead)?;
-        let end = self.core.lock().tail.position.saturating_sub(1);
-        let needed = self.log.file_of(lowest).min(self.log.file_of(end).saturating_sub(1));
+        let needed = self.log.file_of(lowest).min(waited_for);
         if let Some(last) = needed.checked_sub(1).filter(|&last| last >= self.log.oldest_file()) {
             self.core.lock().state.forget_bodies_below(self.log.end_of_file(last));
             self.log.release_through(last)?;
         }
         Ok(())
+    }
+
+    /// The first file in which a body may lie that is about to be enqueued: the last two as they are now, and what somebody
+    /// holds that takes longer.
+    fn files_waited_for(&self) -> u64 {
+        // In this order: who holds after this look finds the journal at least as far.
+        let end = self.log.durable().0;
+        let held = self.lowest_held().map_or(u64::MAX, |held| self.log.file_of(held));
+        self.log.file_of(end.saturating_sub(1)).saturating_sub(1).min(held)
     }
 
     fn round(&self, keeper: &mut Keeper, over: bool, thinning: bool) -> Result<bool, Error> {

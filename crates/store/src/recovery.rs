@@ -1,10 +1,11 @@
 //! Opening a data directory: from checkpoint and journal to the state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::disk::Disk;
+use crate::disk::{Disk, Mode};
 use crate::error::Error;
 use crate::journal::{Cut, Log, Replayed, Skipped, Tail, replay};
 use crate::options::Options;
@@ -48,6 +49,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
             if journal_file_bytes != options.journal_file_bytes {
                 return Err(Error::Options("journal_file_bytes is not what the data directory was made with"));
             }
+            check_end(disk, options, tail)?;
             (state, tail, clean)
         }
         None => (State { next_segment_id: 1, ..State::default() }, first_tail(disk, options)?, false),
@@ -63,6 +65,39 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
     let Replayed { tail, records, cut, skipped } = replayed;
     let clean = clean && records == 0;
     Ok(Recovered { state, tail, report: Recovery { clean, records, cut, skipped, segments_removed } })
+}
+
+/// The file in which the journal stood when the checkpoint was written must be there: without it all that came afterwards would
+/// be missing, and nothing would tell.
+fn check_end(disk: &Arc<dyn Disk>, options: &Options, tail: Tail) -> Result<(), Error> {
+    let file_bytes = options.journal_file_bytes;
+    // Before the first file nothing was ever written.
+    let Some(last) = tail.position.checked_sub(1).filter(|&last| last >= file_bytes) else { return Ok(()) };
+    let path = format!("{JOURNAL_DIR}/{:010}.log", last / file_bytes);
+    let wanted_bytes = last % file_bytes + 1;
+    let len = match disk.open(&path, Mode::Read) {
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        file => file.and_then(|file| file.len()).map_err(Error::io("look at", &*path))?,
+    };
+    if len >= wanted_bytes {
+        return Ok(());
+    }
+    if options.recover {
+        tracing::error!(
+            file = path,
+            len,
+            wanted_bytes,
+            "the journal's last file is cut: what came after the checkpoint is lost"
+        );
+        return Ok(());
+    }
+    Err(Error::Corrupt {
+        path,
+        offset: len,
+        what: format!("it ends here or is not there, and the checkpoint says that the journal had come to byte {wanted_bytes}"),
+        remedy: "Restore the data directory from a copy, or start with --recover: the broker then starts without what the file held"
+            .into(),
+    })
 }
 
 /// What messages refer to must be there.

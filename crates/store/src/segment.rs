@@ -37,7 +37,9 @@ pub(crate) fn path(id: u64) -> String {
 
 /// The id in a file's name, if it is a segment's.
 pub(crate) fn id_of(name: &str) -> Option<u64> {
-    name.strip_suffix(".seg")?.parse().ok()
+    let id = name.strip_suffix(".seg")?.parse().ok()?;
+    // Names that we would not have written are not ours.
+    (path(id).strip_prefix(DIR)?.strip_prefix('/')? == name).then_some(id)
 }
 
 /// What stands before a payload.

@@ -15,7 +15,7 @@ mod limits;
 mod names;
 mod random;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -95,14 +95,15 @@ impl SimDisk {
         let mut random = Random::new(seed);
         let state = self.0.state.lock();
         let names = state.names.after_power_cut(&mut random);
-        state.image(names, |inode, zeros| inode.after_power_cut(&mut random, zeros))
+        state.image(names, |inode| Inode::durable(inode.after_power_cut(&mut random, &state.zeros)))
     }
 
-    /// What the end of the process at this moment leaves: all that was written.
+    /// What the end of the process at this moment leaves: all that was written, of which a power cut may still take what no sync
+    /// has covered.
     #[must_use]
     pub fn process_kill_image(&self) -> Self {
         let state = self.0.state.lock();
-        state.image(state.names.all_kept(), |inode, _| inode.seen.clone())
+        state.image(state.names.clone(), Inode::clone)
     }
 
     /// Calls `hook` after each operation that changes this disk; its images have none.
@@ -191,19 +192,18 @@ impl SimDisk {
 }
 
 impl State {
-    /// A disk with these names, on which everything is durable.
-    fn image(
-        &self,
-        names: Names,
-        mut content_of: impl FnMut(&Inode, &Arc<[u8; limits::PAGE_BYTES]>) -> Content,
-    ) -> SimDisk {
+    /// A disk of its own with these names.
+    fn image(&self, names: Names, mut inode_of: impl FnMut(&Inode) -> Inode) -> SimDisk {
+        let named: BTreeSet<InodeId> = names.files().map(|(_, id)| id).collect();
         let mut inodes = BTreeMap::new();
         let mut used_bytes = 0;
-        for (_, id) in names.files() {
-            let Some(inode) = self.inodes.get(&id) else { continue };
-            let content = content_of(inode, &self.zeros);
-            used_bytes += content.allocated_bytes();
-            inodes.insert(id, Arc::new(Inode::durable(content)));
+        for (&id, inode) in &self.inodes {
+            let is_named = named.contains(&id);
+            if is_named || names.may_come_back(id) {
+                let inode = inode_of(inode);
+                used_bytes += if is_named { inode.seen.allocated_bytes() } else { 0 };
+                inodes.insert(id, Arc::new(inode));
+            }
         }
         SimDisk::of(State {
             inodes,

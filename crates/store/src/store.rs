@@ -34,6 +34,8 @@ pub struct Store {
     committing: Mutex<()>,
     /// Everything that was appended ends here or before.
     appended: AtomicU64,
+    /// Positions from which on bodies lie that somebody takes long to enqueue.
+    holds: Mutex<Vec<u64>>,
     applied: Mutex<u64>,
     applied_rose: Condvar,
     pub(crate) keeper: Mutex<Keeper>,
@@ -71,7 +73,8 @@ impl Store {
     ///
     /// # Errors
     /// When the disk fails, or what is there is damaged other than by a crash: see [`Options::recover`].
-    pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Arc<Self>, Restored, Recovery), Error> {
+    pub fn open(disk: Arc<dyn Disk>, mut options: Options) -> Result<(Arc<Self>, Restored, Recovery), Error> {
+        options.on_failure = told_once(options.on_failure);
         let recovered = recovery::recover(&disk, &options)?;
         let space = Arc::new(Space::new(Arc::clone(&disk), options.disk_free_min_bytes));
         let room = Arc::new(Room::default());
@@ -82,6 +85,8 @@ impl Store {
             Blobs::open(Arc::clone(&disk), &options, epoch, &references, Arc::clone(&space), Arc::clone(&room))?;
         let syncer = Arc::new(blobs.clone());
         let log = Log::open(Arc::clone(&disk), &options, tail, syncer, Arc::clone(&space), Arc::clone(&room))?;
+        // The log is on the disk now: a power cut does not bring back who referred to them.
+        blobs.remove_others()?;
         recovery::check_journal(&state, &log, tail, &options)?;
         log.append_started();
         let restored = state.restored();
@@ -94,6 +99,7 @@ impl Store {
             core: Mutex::new(Core { state, tail }),
             committing: Mutex::default(),
             appended: AtomicU64::new(tail.position),
+            holds: Mutex::default(),
             applied: Mutex::new(tail.position),
             applied_rose: Condvar::new(),
             keeper: Mutex::new(Keeper::new(&options)),
@@ -193,6 +199,11 @@ impl Store {
         self.appended.fetch_max(end, Ordering::AcqRel);
     }
 
+    /// The lowest position that somebody holds.
+    pub(crate) fn lowest_held(&self) -> Option<u64> {
+        self.holds.lock().iter().copied().min()
+    }
+
     /// Waits until what ends at `position` is applied; false when that will not come about.
     pub(crate) fn wait_applied(&self, position: u64, stopping: &AtomicBool) -> bool {
         let mut applied = self.applied.lock();
@@ -231,10 +242,16 @@ impl Store {
 
     /// The disk has failed: says so once.
     pub(crate) fn fail(&self, error: &Error) {
-        if !self.failed.swap(true, Ordering::AcqRel) {
-            (self.options.on_failure)(error);
-        }
+        self.failed.store(true, Ordering::Release);
+        (self.options.on_failure)(error);
         self.wake_waiting();
+    }
+
+    /// One of the threads has panicked: what it left half done is not known.
+    pub(crate) fn thread_panicked(&self, thread: &str) {
+        let error = Error::Panicked { thread: thread.to_owned() };
+        let _ = self.broken.set(error.clone());
+        self.fail(&error);
     }
 
     fn apply(&self, committed: Committed) -> Result<(), Error> {
@@ -265,6 +282,16 @@ impl Store {
     }
 }
 
+/// The disk's failures are found in several places.
+fn told_once(on_failure: Arc<dyn Fn(&Error) + Send + Sync>) -> Arc<dyn Fn(&Error) + Send + Sync> {
+    let told = AtomicBool::new(false);
+    Arc::new(move |error| {
+        if !told.swap(true, Ordering::AcqRel) {
+            on_failure(error);
+        }
+    })
+}
+
 impl Journal for Store {
     fn append(&self, record: &Record<'_>) -> Lsn {
         let lsn = self.log.append(record);
@@ -277,6 +304,20 @@ impl Journal for Store {
             self.blobs.named(blob.id());
         }
         self.log.append_bodies(bodies, (self.options.now_ms)(), at);
+    }
+
+    fn hold(&self) -> Lsn {
+        let mut holds = self.holds.lock();
+        let from = self.log.durable();
+        holds.push(from.0);
+        from
+    }
+
+    fn let_go(&self, held: Lsn) {
+        let mut holds = self.holds.lock();
+        if let Some(at) = holds.iter().position(|&from| from == held.0) {
+            holds.swap_remove(at);
+        }
     }
 
     fn durable(&self) -> Lsn {

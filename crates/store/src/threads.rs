@@ -151,7 +151,9 @@ impl Threads {
         work: impl FnOnce(&Store, &Shared) -> Result<(), Error> + Send + 'static,
     ) -> io::Result<()> {
         let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.shared));
+        let thread = name.to_owned();
         self.threads.push(Builder::new().name(name.into()).spawn(move || {
+            let _told = TellPanic { store: &store, thread };
             if let Err(error) = work(&store, &shared) {
                 store.fail(&error);
             }
@@ -160,8 +162,54 @@ impl Threads {
     }
 }
 
+/// Else everybody would wait for the thread, for ever.
+struct TellPanic<'a> {
+    store: &'a Store,
+    thread: String,
+}
+
+impl Drop for TellPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.store.thread_panicked(&self.thread);
+        }
+    }
+}
+
 impl Drop for Threads {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::options::Options;
+    use crate::sim::SimDisk;
+
+    #[test]
+    fn a_thread_that_panics_is_told_of_and_nothing_is_written_after_it() {
+        let failures = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&failures);
+        let on_failure = Arc::new(move |_: &Error| {
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
+        let options = Options { on_failure, disk_free_min_bytes: 0, ..Options::default() };
+        let (store, ..) = Store::open(Arc::new(SimDisk::new()), options).unwrap();
+        let mut threads = store.start().unwrap();
+        threads.spawn("store-test", |_, _| panic!("on purpose")).unwrap();
+        let begun = Instant::now();
+        while failures.load(Ordering::SeqCst) == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "nobody was told");
+            std::thread::yield_now();
+        }
+        let text = store.commit().unwrap_err().to_string();
+        assert!(text.contains("store-test"), "{text}");
+        threads.stop().unwrap_err();
+        assert_eq!(failures.load(Ordering::SeqCst), 1);
     }
 }

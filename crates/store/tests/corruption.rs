@@ -242,6 +242,25 @@ fn missing_files_are_found() {
 }
 
 #[test]
+fn a_journal_that_ends_before_the_checkpoint_is_found() {
+    let mut driver = Driver::new(SimDisk::new(), small_options(&mut Random::new(3)), Random::new(3)).unwrap();
+    driver.declare_queue();
+    driver.store.close().unwrap();
+    let mut driver =
+        Driver::open(driver.disk.clone(), driver.options.clone(), Random::new(4), &driver.possible()).unwrap();
+    driver.declare_queue();
+    driver.commit().unwrap();
+    let rest = at_rest(&driver);
+    let path = "journal/0000000001.log";
+    // With all of the file what came after the checkpoint would be gone, and nothing else says that there was anything.
+    for bytes in [None, Some(&b""[..])] {
+        let Outcome::Refused(error) = rest.with(path, bytes, false) else { panic!("it starts without {path}") };
+        assert!(error.to_string().contains(path), "{error}");
+        assert!(!matches!(rest.with(path, bytes, true), Outcome::Refused(_)));
+    }
+}
+
+#[test]
 fn lock_keeps_others_out_whatever_it_holds() {
     let dir = tempfile::tempdir().unwrap();
     for garbage in [&b""[..], b"garbage\xff\xfe", b"99999999999999999999", &[0; 5000]] {

@@ -31,12 +31,17 @@ const LIVES: u64 = 3;
 /// Of what the store logged, so much is told with a failure.
 const LOG_LINES: usize = 12;
 
+/// One image in so many is what the end of the process leaves; the others are what a power cut does.
+const KILLS: u64 = 4;
+
 /// A disk as it was left, and what may be found on it.
 struct Shot {
     image: SimDisk,
     durable: u64,
     /// How many records had been appended.
     steps: usize,
+    /// Only the process ended: what was not synced is there, and may still be lost.
+    killed: bool,
 }
 
 #[test]
@@ -121,22 +126,24 @@ fn run(seed: u64) -> Result<u64, String> {
     Ok(points)
 }
 
-/// Lets a store do some things, and the power fail after each operation of its disk.
+/// Lets a store do some things, and the power fail, or the process end, after each operation of its disk.
 fn live(driver: &mut Driver, random: &mut Random) -> Result<u64, String> {
     let shots = Arc::new(Mutex::new(Vec::new()));
     let (store, taken) = (Arc::downgrade(&driver.store), Arc::clone(&shots));
     let seeds = AtomicU64::new(random.number());
     driver.disk.set_hook(Some(Arc::new(move |disk, _| {
         let Some(store) = store.upgrade() else { return };
-        let image = disk.crash_image(seeds.fetch_add(1, Ordering::Relaxed));
-        taken.lock().unwrap().push((image, store.durable().0));
+        let seed = seeds.fetch_add(1, Ordering::Relaxed);
+        let killed = seed.is_multiple_of(KILLS);
+        let image = if killed { disk.process_kill_image() } else { disk.crash_image(seed) };
+        taken.lock().unwrap().push((image, store.durable().0, killed));
     })));
     let mut points = 0;
     for _ in 0..20 + random.below(30) {
         let steps = driver.history.len();
         driver.act()?;
-        for (image, durable) in std::mem::take(&mut *shots.lock().unwrap()) {
-            points += verify(driver, Shot { image, durable, steps }, random)?;
+        for (image, durable, killed) in std::mem::take(&mut *shots.lock().unwrap()) {
+            points += verify(driver, Shot { image, durable, steps, killed }, random)?;
         }
     }
     driver.disk.set_hook(None);
@@ -148,13 +155,13 @@ fn verify(driver: &Driver, shot: Shot, random: &mut Random) -> Result<u64, Strin
     let possible = Possible { steps: driver.history[..shot.steps].to_vec(), durable: shot.durable };
     let options = &driver.options;
     let mut points = 1;
-    if random.chance(1, 16) {
+    if random.chance(1, if shot.killed { 4 } else { 16 }) {
         points += crash_while_opening(&shot.image, options, &possible, random, 6)?;
     }
     let mut after = Driver::open(shot.image, options.clone(), Random::new(random.number()), &possible)
         .map_err(|(error, _)| format!("after a crash: {error}"))?;
-    if random.chance(1, 4) {
-        for _ in 0..6 {
+    if random.chance(1, if shot.killed { 1 } else { 4 }) {
+        for _ in 0..random.below(8) {
             after.act().map_err(|error| format!("going on after a crash: {error}"))?;
         }
         let (possible, image) = (after.possible(), after.disk.crash_image(random.number()));

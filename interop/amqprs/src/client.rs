@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-const ARRIVAL_TIME_MAX: Duration = Duration::from_secs(5);
+const ARRIVAL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What the broker says without being asked.
 #[derive(Debug, PartialEq)]

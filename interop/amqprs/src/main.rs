@@ -22,9 +22,9 @@ const CAPABILITIES: [&str; 10] = [
     "topology-errors",
     "recovery",
 ];
-const CAPABILITY_TIME_MAX: Duration = Duration::from_secs(10);
+const CAPABILITY_TIME_MAX: Duration = Duration::from_secs(90);
 /// The broker's own stop and start come on top.
-const RECOVERY_TIME_MAX: Duration = Duration::from_secs(120);
+const RECOVERY_TIME_MAX: Duration = Duration::from_secs(300);
 
 #[tokio::main]
 async fn main() -> ExitCode {

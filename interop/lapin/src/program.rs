@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::scenario;
 
 /// How long a program may take to say or do what is expected of it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running tutorial program. Dropping it ends it, as Ctrl-C would.

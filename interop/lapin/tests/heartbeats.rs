@@ -7,13 +7,13 @@ use leveret_interop_lapin::scenario::{assert_usable, connect_with, drain, publis
 #[test]
 fn an_idle_connection_stays_usable() {
     run(async {
-        let connection = connect_with("?heartbeat=1").await?;
-        assert_eq!(connection.configuration().heartbeat(), 1);
+        let connection = connect_with("?heartbeat=3").await?;
+        assert_eq!(connection.configuration().heartbeat(), 3);
         let channel = connection.create_channel().await?;
         let queue = temporary_queue(&channel).await?;
 
-        // Either side would give up after two or three seconds without a sign of life from the other one.
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        // Either side would give up after two or three intervals without a sign of life from the other one.
+        tokio::time::sleep(Duration::from_secs(12)).await;
         assert!(connection.status().connected());
         publish(&channel, "", &queue, "still here").await?;
         assert_eq!(drain(&channel, &queue).await?, ["still here"]);

@@ -65,7 +65,7 @@ fn work_queues_dispatch_fairly() -> Result<()> {
     let mut second = Program::listen(&names.prefix, "worker", &[])?;
 
     // One worker gets a task that outlasts this test; the other one does all the rest meanwhile.
-    let endless = ".".repeat(600);
+    let endless = ".".repeat(6000);
     Program::run(&names.prefix, "new_task", &["endless", &endless])?;
     first.expect("started endless")?;
     for task in ["a", "b", "c"] {
@@ -85,7 +85,7 @@ fn work_queues_dispatch_fairly() -> Result<()> {
 fn the_task_of_a_killed_worker_goes_to_another_one() -> Result<()> {
     let names = Names::new("killed");
     let mut doomed = Program::listen(&names.prefix, "worker", &[])?;
-    let endless = ".".repeat(600);
+    let endless = ".".repeat(6000);
     Program::run(&names.prefix, "new_task", &["endless", &endless])?;
     doomed.expect("started endless")?;
 

@@ -22,8 +22,8 @@ pytest.register_assert_rewrite("helpers", "raw", "router")
 from router import Router  # noqa: E402 (after the line above, or it has no effect)
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-START_SECONDS_MAX = 15
-STOP_SECONDS_MAX = 15
+START_SECONDS_MAX = 120
+STOP_SECONDS_MAX = 60
 LISTENING = "listening on "
 STARTED = "Server startup complete"
 

@@ -10,7 +10,7 @@ import pytest
 from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, ConnectionClosedByBroker
 
 
-def wait_until(condition, *connections, seconds_max=10):
+def wait_until(condition, *connections, seconds_max=60):
     """Serves the connections (blocking ones do nothing on their own) until the condition holds."""
     deadline = time.monotonic() + seconds_max
     while not condition():

@@ -16,12 +16,13 @@ class RawClient:
     def __init__(self, broker, heartbeat=0):
         self.parameters = broker.parameters()
         address = (self.parameters.host, self.parameters.port)
-        self.socket = socket.create_connection(address, timeout=10)
+        self.socket = socket.create_connection(address, timeout=60)
         self.buffer = b""
         self.heartbeats_received = 0
         self.closed_at = None
-        self._handshake(heartbeat)
+        # The broker counts from something that it hears later than this.
         self.opened_at = time.monotonic()
+        self._handshake(heartbeat)
 
     def _handshake(self, heartbeat):
         self.socket.sendall(frame.ProtocolHeader().marshal())

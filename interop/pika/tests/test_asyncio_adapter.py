@@ -16,7 +16,7 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
-SECONDS_MAX = 20
+SECONDS_MAX = 90
 
 
 class Client:

@@ -82,7 +82,7 @@ def test_consume_as_an_iterator(connection, channel, unique):
     publish(channel, queue, *(f"{number}".encode() for number in range(10)))
     channel.basic_qos(prefetch_count=4)
     bodies = []
-    for method, _properties, body in channel.consume(queue, inactivity_timeout=5):
+    for method, _properties, body in channel.consume(queue, inactivity_timeout=30):
         bodies.append(body.decode())
         channel.basic_ack(method.delivery_tag)
         if len(bodies) == 6:

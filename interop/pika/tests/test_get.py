@@ -56,7 +56,7 @@ def test_tags_are_shared_with_consumers(channel, queue):
     publish(channel, queue, b"0", b"1", b"2")
     assert channel.basic_get(queue)[0].delivery_tag == 1
     tags = []
-    for method, _properties, _body in channel.consume(queue, inactivity_timeout=5):
+    for method, _properties, _body in channel.consume(queue, inactivity_timeout=30):
         tags.append(method.delivery_tag)
         channel.basic_ack(method.delivery_tag)
         if len(tags) == 2:

@@ -11,7 +11,7 @@ from pika.exceptions import AMQPConnectionError
 from pika.frame import Heartbeat
 from pika.spec import Channel
 
-from helpers import Inbox, publish, stays_quiet, wait_until
+from helpers import Inbox, depth, publish, stays_quiet, wait_until
 from raw import RawClient
 
 
@@ -49,9 +49,9 @@ def test_an_idle_consumer_stays_connected(connect, channel, unique):
     """What heartbeats are for, seen from an application: nothing happens, and that is fine."""
     queue = unique("quiet")
     channel.queue_declare(queue)
-    idle = [connect(heartbeat=1), connect(heartbeat=2)]
+    idle = [connect(heartbeat=2), connect(heartbeat=3)]
     inboxes = [Inbox(connection.channel(), queue) for connection in idle]
-    stays_quiet(idle, seconds=4.5)
+    stays_quiet(idle, seconds=8)
     for connection in idle:
         assert connection.is_open
         # The broker sent signs of life, which is all there was to receive.
@@ -62,11 +62,11 @@ def test_an_idle_consumer_stays_connected(connect, channel, unique):
 
 
 def test_who_is_dropped_and_who_is_not(raw_client):
-    silent, beating, busy = (raw_client(heartbeat=1) for _ in range(3))
+    silent, beating, busy = (raw_client(heartbeat=2) for _ in range(3))
     without = raw_client(heartbeat=0)
     clients = (silent, beating, busy, without)
     busy.send(Channel.Open(), channel=1)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         for client in clients:
             client.listen()
@@ -75,10 +75,10 @@ def test_who_is_dropped_and_who_is_not(raw_client):
         busy.send(Channel.Flow(active=True), channel=1)
         time.sleep(0.25)
     assert silent.closed_at, "a client that fell silent was not dropped"
-    assert 1.8 <= silent.lived_seconds <= 4
+    assert 3.8 <= silent.lived_seconds
     for client in (beating, busy, without):
         assert client.lived_seconds is None
-    # One was sent about every half second.
+    # One was sent about every second.
     assert beating.heartbeats_received >= 4
     assert without.heartbeats_received == 0
 
@@ -92,7 +92,8 @@ def test_a_program_that_does_not_serve_its_connection(connect, channel, unique):
     careless_channel = careless.channel()
     assert careless_channel.basic_get(queue)[2] == b"long work"
     time.sleep(4)
-    # The broker has long given the work to somebody else...
+    # The broker has long given the work back for somebody else...
+    wait_until(lambda: depth(channel, queue) == 1)
     method, _properties, body = channel.basic_get(queue)
     assert (body, method.redelivered) == (b"long work", True)
     # ...when the acknowledgement finds nobody at the other end.

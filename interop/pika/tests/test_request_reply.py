@@ -65,7 +65,7 @@ class Server(threading.Thread):
 
     def stop(self):
         self.connection.add_callback_threadsafe(self.channel.stop_consuming)
-        self.join(10)
+        self.join(60)
         assert not self.is_alive()
 
     def _on_request(self, channel, method, properties, body):

@@ -12,7 +12,7 @@ from pika.exceptions import (
     ConnectionClosedByClient,
 )
 
-SECONDS_MAX = 20
+SECONDS_MAX = 90
 
 
 class Session:

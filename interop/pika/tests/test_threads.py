@@ -41,11 +41,7 @@ def test_a_connection_for_each_thread(broker, connection, channel, queue):
             pool.submit(publish_confirmed, broker, queue, publisher)
             for publisher in range(PUBLISHERS)
         ]
-        wait_until(
-            lambda: len(inbox.deliveries) >= PUBLISHERS * MESSAGES_EACH,
-            connection,
-            seconds_max=30,
-        )
+        wait_until(lambda: len(inbox.deliveries) >= PUBLISHERS * MESSAGES_EACH, connection)
         for thread in threads:
             thread.result()
     # However the publishers' messages are mixed, those of one publisher are in order.
@@ -81,7 +77,7 @@ def test_several_consuming_threads(broker, queue):
     with ThreadPoolExecutor(5) as pool:
         consumers = [pool.submit(consume) for _ in range(3)]
         publishers = [pool.submit(publish_confirmed, broker, queue, number) for number in range(2)]
-        assert everything.wait(30)
+        assert everything.wait(120)
         for thread in consumers + publishers:
             thread.result()
     assert set(worked_on.values()) == {1}
@@ -92,13 +88,13 @@ def test_long_work_beside_the_connection(connect, connection, queue, channel):
 
     The heartbeat is shorter than the work takes, so a connection that was not served would be lost.
     """
-    consuming = connect(heartbeat=1)
+    consuming = connect(heartbeat=3)
     consumer = consuming.channel()
     consumer.basic_qos(prefetch_count=3)
     acknowledged = []
 
     def work(tag):
-        time.sleep(4)
+        time.sleep(9)
         consuming.add_callback_threadsafe(lambda: acknowledge(tag))
 
     def acknowledge(tag):

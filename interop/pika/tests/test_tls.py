@@ -1,7 +1,6 @@
 """TLS, and certificates that log in: a broker of its own, with what openssl makes."""
 
 import os
-import socket
 import ssl
 import subprocess
 
@@ -10,7 +9,7 @@ import pytest
 from conftest import await_start, find_binary
 from pika.exceptions import AMQPConnectionError
 
-STOP_SECONDS_MAX = 15
+STOP_SECONDS_MAX = 60
 
 
 def openssl(folder, *arguments):
@@ -29,12 +28,6 @@ def make_certificates(folder):
         openssl(folder, "x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.pem")
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory):
     """The folder with the certificates, and the port of a broker that speaks TLS and takes names from certificates."""
@@ -42,10 +35,9 @@ def secure(tmp_path_factory):
         pytest.skip("it needs a broker of its own")
     folder = tmp_path_factory.mktemp("tls")
     make_certificates(folder)
-    port = free_port()
     settings = {
         "listeners.tcp": "none",
-        "listeners.ssl.1": f"127.0.0.1:{port}",
+        "listeners.ssl.1": "127.0.0.1:0",
         "ssl_options.cacertfile": folder / "ca.pem",
         "ssl_options.certfile": folder / "server.pem",
         "ssl_options.keyfile": folder / "server.key",
@@ -62,8 +54,9 @@ def secure(tmp_path_factory):
         command += ["--management-port", "0", "--prometheus-port", "0"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
     try:
-        assert await_start(process), (folder / "stderr.log").read_text()
-        yield folder, port
+        address = await_start(process)
+        assert address, (folder / "stderr.log").read_text()
+        yield folder, int(address.rpartition(":")[2])
     finally:
         process.terminate()
         process.wait(STOP_SECONDS_MAX)

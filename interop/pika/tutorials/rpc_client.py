@@ -7,7 +7,7 @@ import pika
 
 from common import name, parameters
 
-ANSWER_SECONDS_MAX = 10
+ANSWER_SECONDS_MAX = 30
 
 
 class FibonacciClient:

@@ -14,7 +14,7 @@ from management import MANAGEMENT_URL
 from report import equal, run_all, unique, wait_until
 
 QUEUE = os.environ["INTEROP_QUEUE"] = unique("flower")
-START_SECONDS_MAX = 20
+START_SECONDS_MAX = 90
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def running(*arguments):
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -46,7 +46,7 @@ PORT = free_port()
 def flower(path):
     """What Flower says to a request, or nothing while it is not up."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=30) as answer:
             return answer.read().decode()
     except urllib.error.HTTPError as error:
         raise AssertionError(f"Flower answers {path} with {error.code}") from None
@@ -66,7 +66,7 @@ def queues():
 
         wait_until(shown, "Flower shows the queue, whose message is done", START_SECONDS_MAX)
 
-        wait_until(lambda: QUEUE in (flower("/broker") or ""), "the page of the broker shows the queue", 10)
+        wait_until(lambda: QUEUE in (flower("/broker") or ""), "the page of the broker shows the queue")
 
 
 def tasks():
@@ -80,13 +80,13 @@ def tasks():
             listed = json.loads(flower("/api/tasks") or "{}")
             return listed.get(result.id)
 
-        task = wait_until(lambda: (found := shown()) and found["state"] == "SUCCESS" and found, "the task is shown", 10)
+        task = wait_until(lambda: (found := shown()) and found["state"] == "SUCCESS" and found, "the task is shown")
         equal("its result", task["result"], "8")
 
 
 if __name__ == "__main__":
     # The user and the password are in the URL, the virtual host is that of the broker's.
     api = f"{MANAGEMENT_URL}/api/"
-    with running("flower", f"--broker-api={api}", f"--port={PORT}", "--address=127.0.0.1", "--inspect-timeout=2000"):
+    with running("flower", f"--broker-api={api}", f"--port={PORT}", "--address=127.0.0.1", "--inspect-timeout=10000"):
         wait_until(lambda: flower("/healthcheck"), "Flower is up", START_SECONDS_MAX)
-        run_all("flower", version("flower"), {"queues": queues, "tasks": tasks}, seconds_max=40)
+        run_all("flower", version("flower"), {"queues": queues, "tasks": tasks}, seconds_max=240)

@@ -14,7 +14,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-const waitMax = 15 * time.Second
+const waitMax = 60 * time.Second
 
 // API is where requests go.
 type API struct{ url string }

@@ -40,7 +40,7 @@ def queue_with_messages(count):
         connection.process_data_events()
         return get(f"/api/queues/%2F/{queue}").get("messages") == count
 
-    wait_until(counted, "the messages are counted", 15)
+    wait_until(counted, "the messages are counted")
     yield queue
     connection.close()
 
@@ -94,4 +94,4 @@ CAPABILITIES = {
 }
 
 if __name__ == "__main__":
-    run_all("nagios-plugins-rabbitmq", os.environ["CLIENT_VERSION"], CAPABILITIES, seconds_max=30)
+    run_all("nagios-plugins-rabbitmq", os.environ["CLIENT_VERSION"], CAPABILITIES, seconds_max=180)

@@ -19,7 +19,7 @@ from report import AMQP_URL, Skip, equal, run_all, unique, wait_until
 
 FOLDER = tempfile.TemporaryDirectory(prefix="leveret-prometheus-")
 TARGET = urllib.parse.urlsplit(PROMETHEUS_URL).netloc
-READY_SECONDS_MAX = 15
+READY_SECONDS_MAX = 90
 
 CONFIGURATION = """
 global: {{scrape_interval: 1s}}
@@ -91,7 +91,7 @@ def prometheus():
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def is_ready():
@@ -105,7 +105,7 @@ def is_ready():
 def ask(what, **parameters):
     """What Prometheus's own API answers."""
     url = f"http://{WEB}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=30) as answer:
         return json.load(answer)["data"]
 
 
@@ -163,7 +163,7 @@ def scrape():
         return len(targets) == 3 and all(target["health"] == "up" for target in targets) and targets
 
     try:
-        wait_until(scraped, "all targets are up", 10)
+        wait_until(scraped, "all targets are up", 60)
     except AssertionError:
         errors = {target["lastError"] for target in ask("targets")["activeTargets"]}
         raise AssertionError(f"Prometheus says: {errors}") from None
@@ -178,7 +178,7 @@ def scrape():
 def overview():
     traffic = Traffic()
     missing = dict(queries())
-    deadline = time.monotonic() + 25
+    deadline = time.monotonic() + 60
     while missing and time.monotonic() < deadline:
         traffic.some()
         missing = {name: query for name, query in missing.items() if not values(query)}
@@ -206,7 +206,7 @@ def of_queue(job, metric, value):
             connection.process_data_events()
             return values(f'{metric}{{job="{job}",queue="{name}"}} == {value}')
 
-        [series] = wait_until(known, f"{metric} of a queue is {value}", 20)
+        [series] = wait_until(known, f"{metric} of a queue is {value}", 60)
         equal("its virtual host", series["metric"]["vhost"], "/")
 
 
@@ -224,7 +224,7 @@ def detailed():
 def memory_breakdown():
     if PEER:
         raise Skip("RabbitMQ 3.10 has no such endpoint")
-    with urllib.request.urlopen(f"{PROMETHEUS_URL}/metrics/memory-breakdown", timeout=5) as answer:
+    with urllib.request.urlopen(f"{PROMETHEUS_URL}/metrics/memory-breakdown", timeout=30) as answer:
         lines = [line for line in answer.read().decode().splitlines() if line and not line.startswith("#")]
     values_of = {line.split("{")[0].split(" ")[0]: float(line.rsplit(" ", 1)[1]) for line in lines}
     if not any(value > 0 for name, value in values_of.items() if name.startswith("rabbitmq_memory_")):
@@ -242,4 +242,4 @@ CAPABILITIES = {
 if __name__ == "__main__":
     get("/api/overview")
     with prometheus():
-        run_all("prometheus", os.environ["CLIENT_VERSION"], CAPABILITIES, seconds_max=40)
+        run_all("prometheus", os.environ["CLIENT_VERSION"], CAPABILITIES, seconds_max=150)

@@ -45,7 +45,7 @@ def queues():
     keys = [binding["routing_key"] for binding in CLIENT.get_queue_bindings("/", queue) if binding["source"]]
     equal("the bindings", keys, ["key"])
     CLIENT.publish("/", exchange, "key", "a message")
-    wait_until(lambda: get(f"/api/queues/%2F/{queue}").get("messages") == 1, "the message is counted", 15)
+    wait_until(lambda: get(f"/api/queues/%2F/{queue}").get("messages") == 1, "the message is counted")
     equal("the depth", CLIENT.get_queue_depth("/", queue), 1)
     CLIENT.purge_queue("/", queue)
     equal("what is left", CLIENT.get_messages("/", queue), [])
@@ -76,9 +76,9 @@ def connections():
         connection.process_data_events()
         return [c for c in CLIENT.get_channels() if c.get("prefetch_count") == 7]
 
-    [channel] = wait_until(listed, "the channel is listed with its prefetch", 15)
+    [channel] = wait_until(listed, "the channel is listed with its prefetch")
     equal("the channel", CLIENT.get_channel(channel["name"])["number"], 1)
-    name = wait_until(lambda: channel_of(channel).get("name"), "the channel knows its connection", 15)
+    name = wait_until(lambda: channel_of(channel).get("name"), "the channel knows its connection")
     equal("its connection", CLIENT.get_connection(name)["user"], USER)
     CLIENT.delete_connection(name)
 
@@ -88,7 +88,7 @@ def connections():
         except pika.exceptions.AMQPConnectionError:
             return True
 
-    wait_until(closed, "the connection is closed", 10)
+    wait_until(closed, "the connection is closed")
 
 
 def channel_of(channel):
@@ -105,4 +105,4 @@ CAPABILITIES = {
 }
 
 if __name__ == "__main__":
-    run_all("pyrabbit2", version("pyrabbit2"), CAPABILITIES, seconds_max=30)
+    run_all("pyrabbit2", version("pyrabbit2"), CAPABILITIES, seconds_max=180)

@@ -17,7 +17,7 @@ def pytest(expression):
         raise Skip("a second RabbitMQ on this machine would need a port mapper of its own")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", expression]
     environment = {name: value for name, value in os.environ.items() if name not in LEADS}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
     sys.stderr.write(done.stdout + done.stderr)
     if done.returncode != 0:
         reasons = [line for line in done.stdout.splitlines() if line.startswith(("E ", "ERROR", "FAILED"))]
@@ -33,4 +33,4 @@ def clean():
 
 
 if __name__ == "__main__":
-    run_all("pytest-rabbitmq", version("pytest-rabbitmq"), {"process": process, "clean": clean}, seconds_max=60)
+    run_all("pytest-rabbitmq", version("pytest-rabbitmq"), {"process": process, "clean": clean}, seconds_max=240)

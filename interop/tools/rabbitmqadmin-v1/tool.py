@@ -87,7 +87,7 @@ def list_everything():
 
 def wait_for_counts(*queues):
     """RabbitMQ takes up to five seconds to know how many messages a new queue has."""
-    wait_until(lambda: all("messages" in get(f"/api/queues/%2F/{queue}") for queue in queues), "the counts are known", 15)
+    wait_until(lambda: all("messages" in get(f"/api/queues/%2F/{queue}") for queue in queues), "the counts are known")
 
 
 def formats():
@@ -155,10 +155,10 @@ def connections():
         return [c["name"] for c in get("/api/connections") if c.get("user_provided_name") == name]
 
     # RabbitMQ takes up to five seconds to know a connection by its statistics.
-    [internal] = wait_until(listed, "the connection is listed", 15)
+    [internal] = wait_until(listed, "the connection is listed")
     contains("the list", admin("list", "connections", "name", "user"), internal)
     admin("close", "connection", f"name={internal}")
-    wait_until(lambda: not is_open(connection), "the connection is closed", 10)
+    wait_until(lambda: not is_open(connection), "the connection is closed")
 
 
 def is_open(connection):
@@ -170,7 +170,7 @@ def is_open(connection):
 
 
 def download():
-    with urllib.request.urlopen(f"http://{HOST}:{PORT}/cli/rabbitmqadmin", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{HOST}:{PORT}/cli/rabbitmqadmin", timeout=30) as answer:
         program = Path(FOLDER.name, "rabbitmqadmin")
         program.write_bytes(answer.read())
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -193,4 +193,4 @@ CAPABILITIES = {
 }
 
 if __name__ == "__main__":
-    run_all("rabbitmqadmin-v1", os.environ["CLIENT_VERSION"], CAPABILITIES, seconds_max=30)
+    run_all("rabbitmqadmin-v1", os.environ["CLIENT_VERSION"], CAPABILITIES, seconds_max=180)

@@ -150,4 +150,4 @@ CAPABILITIES = {
 }
 
 if __name__ == "__main__":
-    run_all("rabbitmqadmin-v2", os.environ["CLIENT_VERSION"], CAPABILITIES, seconds_max=30)
+    run_all("rabbitmqadmin-v2", os.environ["CLIENT_VERSION"], CAPABILITIES, seconds_max=180)

@@ -1,13 +1,14 @@
 //! A RabbitMQ node on a directory of its own, to prove what tests expect of a restart.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::broker::Broker;
+use crate::ports::free_ports;
 
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const NODE: &str = "leveret-home@localhost";
@@ -18,11 +19,11 @@ pub fn start(home: &Path) -> Result<Broker> {
     fs::create_dir_all(home.join("mnesia"))?;
     fs::create_dir_all(home.join("log"))?;
     fs::write(home.join("enabled_plugins"), "[].\n")?;
-    let [amqp, distribution, port_mapper] = free_ports()?;
+    let [amqp, distribution, port_mapper] = free_ports();
     // The port mapper outlives its nodes, so that the nodes of a directory have one in common.
     let port_file = home.join(PORT_FILE);
     if !port_file.exists() {
-        fs::write(&port_file, port_mapper.port().to_string())?;
+        fs::write(&port_file, port_mapper.to_string())?;
     }
     let port_mapper = fs::read_to_string(&port_file)?;
     let mut command = Command::new(SERVER);
@@ -38,12 +39,12 @@ pub fn start(home: &Path) -> Result<Broker> {
         .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq"))
         .env("RABBITMQ_NODENAME", NODE)
         .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-        .env("RABBITMQ_NODE_PORT", amqp.port().to_string())
-        .env("RABBITMQ_DIST_PORT", distribution.port().to_string())
+        .env("RABBITMQ_NODE_PORT", amqp.to_string())
+        .env("RABBITMQ_DIST_PORT", distribution.to_string())
         .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-noinput -kernel inet_dist_use_interface {127,0,0,1}")
         .env("ERL_EPMD_PORT", port_mapper)
         .env("ERL_EPMD_ADDRESS", "127.0.0.1");
-    Broker::spawn_at(command, amqp)
+    Broker::spawn_at(command, SocketAddr::from((Ipv4Addr::LOCALHOST, amqp)))
 }
 
 /// Ends what a node leaves running.
@@ -51,12 +52,4 @@ pub fn clean_up(home: &Path) {
     if let Ok(port) = fs::read_to_string(home.join(PORT_FILE)) {
         let _ = Command::new("epmd").args(["-port", &port, "-kill"]).output();
     }
-}
-
-/// Three addresses that nobody listens on. All are held until the last is found, so that they differ.
-fn free_ports() -> Result<[SocketAddr; 3]> {
-    let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let held = [free()?, free()?, free()?];
-    let [a, b, c] = &held;
-    Ok([a.local_addr()?, b.local_addr()?, c.local_addr()?])
 }

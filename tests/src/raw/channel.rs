@@ -68,6 +68,11 @@ impl Channel {
         self.connection.send(self.number, &method);
     }
 
+    /// Sends methods in one piece, so that nothing comes between them.
+    pub fn send_together(&self, methods: &[Method]) {
+        self.connection.send_together(self.number, methods);
+    }
+
     /// Sends a synchronous method and takes its reply; deliveries that come before it wait.
     pub fn rpc(&self, method: Method) -> Args {
         let reply = ids::reply_to(method.id);

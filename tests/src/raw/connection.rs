@@ -58,8 +58,13 @@ impl Connection {
 
     /// Sends a method on any channel.
     pub fn send(&self, channel: u16, method: &Method) {
+        self.send_together(channel, std::slice::from_ref(method));
+    }
+
+    /// Sends methods on any channel in one piece, so that nothing comes between them.
+    pub fn send_together(&self, channel: u16, methods: &[Method]) {
         let mut inner = self.inner.borrow_mut();
-        let frames = method.frames(channel, inner.frame_max);
+        let frames: Vec<u8> = methods.iter().flat_map(|method| method.frames(channel, inner.frame_max)).collect();
         inner.socket.send(&frames);
     }
 

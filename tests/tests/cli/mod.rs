@@ -7,7 +7,6 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use leveret_tests::broker::{Broker, binary};
 use leveret_tests::home::Home;
@@ -142,6 +141,3 @@ impl Run {
         self.err
     }
 }
-
-/// How long a tool may take in a test on a busy machine.
-pub const ANSWER_MAX: Duration = Duration::from_millis(50);

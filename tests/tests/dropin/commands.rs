@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::host::{Host, Server, text};
 
-/// What `timeout:` of a health check commonly is.
-const HEALTH_MAX: Duration = Duration::from_secs(3);
+/// Far more than any of them takes, and less than any time limit that one of them could wait for in vain. Health checks
+/// have some seconds; that they answer at once has a test of its own.
+const COMMAND_MAX: Duration = Duration::from_secs(30);
 const OK: i32 = 0;
 const USAGE: i32 = 64;
 const DATA: i32 = 65;
@@ -139,7 +140,7 @@ fn check(host: &Host, rows: &[Row], replace: &[(&str, String)]) {
         for part in parts.iter().map(|part| replaced(part)).filter(|part| !text.contains(part)) {
             wrong.push(format!("`{line}` does not say `{part}`: {text}"));
         }
-        if begin.elapsed() > HEALTH_MAX {
+        if begin.elapsed() > COMMAND_MAX {
             wrong.push(format!("`{line}` took {:?}", begin.elapsed()));
         }
     }
@@ -216,13 +217,10 @@ fn a_command_answers_at_once() {
     }
     let host = Host::new();
     let server = host.start();
-    let took = || {
+    assert_within(ANSWER_MAX, "a health check", || {
         let begin = Instant::now();
         assert!(host.run(&["rabbitmq-diagnostics", "-q", "ping"]).status.success());
         begin.elapsed()
-    };
-    // The machine may be busy with other tests: the best attempt counts.
-    let fastest = (0..10).map(|_| took()).min().unwrap();
-    assert!(fastest < ANSWER_MAX, "{fastest:?}");
+    });
     server.stop();
 }

@@ -1,8 +1,9 @@
 //! The variables that images and hosts set.
 
 use leveret_tests::broker::skip_without_process;
+use leveret_tests::ports::free_ports;
 
-use crate::host::{Host, Server, free_ports, text};
+use crate::host::{Host, Server, text};
 
 /// A server on a host whose environment says more than usual.
 fn with(variables: &[(&str, &str)]) -> (Host, Server) {

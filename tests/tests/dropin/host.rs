@@ -2,18 +2,19 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use leveret_tests::broker;
+use leveret_tests::ports::free_ports;
 use leveret_tests::prelude::*;
 use serde_json::Value;
 
-const START_SECONDS_MAX: u64 = 20;
-const STOP_SECONDS_MAX: u64 = 15;
+const START_SECONDS_MAX: u64 = 120;
+const STOP_SECONDS_MAX: u64 = 60;
 const POLL: Duration = Duration::from_millis(10);
 
 /// A folder that stands for the machine, and what its user has put into it.
@@ -95,11 +96,7 @@ impl Host {
         let mut command = if own.exists() { Command::new(own) } else { Command::new(name) };
         let path = format!("{}:{}", self.shown("sbin"), std::env::var("PATH").unwrap_or_default());
         // What the tests are told is none of the user's environment.
-        for (inherited, _) in
-            std::env::vars().filter(|(name, _)| name.starts_with("LEVERET_") || name.starts_with("RABBITMQ"))
-        {
-            command.env_remove(inherited);
-        }
+        broker::forget_environment(&mut command);
         command.args(arguments).envs(self.env.iter().cloned()).env("PATH", path).env("HOME", &self.root);
         command.current_dir(&self.root).stdin(Stdio::null());
         command
@@ -285,13 +282,6 @@ fn base64(bytes: &[u8]) -> String {
         }
     }
     encoded
-}
-
-/// Ports that nobody listens on; all are held until the last is found, so that they differ.
-pub fn free_ports<const N: usize>() -> [u16; N] {
-    let held: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port"));
-    held.map(|listener| listener.local_addr().expect("it has an address").port())
 }
 
 #[test]

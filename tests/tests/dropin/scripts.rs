@@ -11,7 +11,7 @@ fn a_script_may_seed_the_server_that_it_becomes() {
         return;
     }
     let host = Host::new();
-    let script = "(rabbitmqctl wait --pid $$ --timeout 20 && rabbitmqctl add_user app secret \
+    let script = "(rabbitmqctl wait --pid $$ --timeout 120 && rabbitmqctl add_user app secret \
                   && rabbitmqctl set_user_tags app administrator && rabbitmqctl set_permissions -p / app '.*' '.*' '.*' \
                   && rabbitmqctl delete_user guest) & exec rabbitmq-server";
     let mut server = host.spawn(&["bash", "-c", script]);
@@ -27,7 +27,7 @@ fn a_detached_server_is_stopped_by_its_command() {
     let host = Host::new();
     let started = host.run(&["rabbitmq-server", "-detached"]);
     assert!(started.status.success(), "{}", text(&started));
-    let up = host.run(&["rabbitmqctl", "await_startup", "--timeout", "20"]);
+    let up = host.run(&["rabbitmqctl", "await_startup", "--timeout", "120"]);
     assert!(up.status.success(), "{}", text(&up));
     let imported =
         host.shell("echo '{\"vhosts\":[{\"name\":\"v\"}]}' > d.json && rabbitmqctl import_definitions d.json");
@@ -51,7 +51,7 @@ fn a_background_server_is_replaced_by_one_in_the_foreground() {
         return;
     }
     let host = Host::new();
-    let script = "rabbitmq-server & rabbitmqctl await_startup --timeout 20 && rabbitmqctl add_vhost v \
+    let script = "rabbitmq-server & rabbitmqctl await_startup --timeout 120 && rabbitmqctl add_vhost v \
                   && rabbitmqctl stop && wait && exec rabbitmq-server";
     let mut server = host.spawn(&["bash", "-c", script]);
     let started_twice = |server: &crate::host::Server| server.output().matches("Server startup complete").count() == 2;

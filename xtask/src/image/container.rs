@@ -14,7 +14,9 @@ use crate::command;
 /// By their full names, since the path is the image's by then.
 const CHROOT: &str = "/usr/sbin/chroot";
 const NSENTER: &str = "/usr/bin/nsenter";
+/// What `docker stop` waits for.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+const BEGIN_LIMIT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Makes the loopback device of a new network work.
@@ -101,7 +103,7 @@ impl Container {
     fn first_process(&mut self) -> anyhow::Result<u32> {
         let children = format!("/proc/{0}/task/{0}/children", self.shell.id());
         let start = Instant::now();
-        while start.elapsed() < STOP_LIMIT {
+        while start.elapsed() < BEGIN_LIMIT {
             let listed = fs::read_to_string(&children).unwrap_or_default();
             if let Some(pid) = listed.split_whitespace().next() {
                 return Ok(pid.parse()?);

@@ -9,8 +9,9 @@ use super::build::Image;
 use super::container::{Container, shown};
 
 /// With a processor that others use too; alone it takes a tenth of a second.
-const HEALTH_LIMIT: Duration = Duration::from_secs(20);
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+const HEALTH_LIMIT: Duration = Duration::from_secs(120);
+/// `docker stop` waits for ten seconds, and then kills.
+const STOP_LIMIT: Duration = Duration::from_secs(8);
 const RABBITMQ: u32 = 999;
 /// A user that no file of the image belongs to.
 const STRANGER: &str = "12345:12345";
@@ -21,8 +22,8 @@ const COMMANDS: [&str; 16] = [
     "rabbitmq-diagnostics -q check_running && rabbitmq-diagnostics -q check_local_alarms",
     "gosu rabbitmq rabbitmq-diagnostics -q ping",
     "su -s /bin/bash rabbitmq -c 'rabbitmqctl -q status'",
-    "rabbitmqctl await_startup --timeout 10",
-    "rabbitmqctl wait --pid 1 --timeout 10 | grep \"Applications 'rabbit_and_plugins' are running\"",
+    "rabbitmqctl await_startup --timeout 60",
+    "rabbitmqctl wait --pid 1 --timeout 60 | grep \"Applications 'rabbit_and_plugins' are running\"",
     "rabbitmqctl node_health_check",
     "rabbitmqctl authenticate_user guest guest | grep Success",
     "rabbitmqctl add_user keeper secret && rabbitmqctl set_permissions -p / keeper '.*' '.*' '.*'",

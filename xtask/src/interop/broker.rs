@@ -16,8 +16,8 @@ use crate::command;
 use crate::peer::{self, Peer};
 use crate::workspace::Workspace;
 
-const READY_LIMIT: Duration = Duration::from_secs(15);
-const STOP_LIMIT: Duration = Duration::from_secs(15);
+const READY_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 pub struct MatrixBroker {
@@ -268,7 +268,9 @@ mod tests {
         let home = std::env::temp_dir().join(format!("leveret-restart-{}-{restart:p}", std::process::id()));
         fs::create_dir_all(&home).unwrap();
         let restarts = Restarts::new(&home).unwrap();
-        let mut child = Command::new(&restarts.program).stderr(Stdio::null()).spawn().unwrap();
+        // By its interpreter: a program that was written just now may still be open in a process that another test is
+        // about to start, and then it cannot be run.
+        let mut child = Command::new("bash").arg(&restarts.program).stderr(Stdio::null()).spawn().unwrap();
         let mut result = Ok(());
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {

@@ -16,7 +16,7 @@ use crate::command;
 use crate::workspace::Workspace;
 
 /// With the time to install what it needs, and to build it on a slow machine.
-const RUN_LIMIT: Duration = Duration::from_secs(15 * 60);
+const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How much of what a failed program wrote on stderr is shown.
 const SHOWN_LINES: usize = 40;

@@ -97,7 +97,8 @@ fn is_true(value: &str) -> bool {
 /// The options with what `--base-uri` says.
 fn with_address(mut options: Options) -> Result<Options, Failure> {
     let Some(uri) = options.base_uri.clone() else { return Ok(options) };
-    let address = Address::parse(&uri).ok_or_else(|| usage(&format!("{uri} is no address")))?;
+    // There may be a password in it.
+    let address = Address::parse(&uri).ok_or_else(|| usage("the base URI is no address of an HTTP API"))?;
     options.is_tls |= address.is_tls;
     options.host = Some(address.host);
     options.port = Some(address.port.to_string());

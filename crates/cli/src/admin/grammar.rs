@@ -254,8 +254,8 @@ fn finish(fields: &mut Fields, options: &Options) {
     fields.entry("vhost".to_owned()).or_insert_with(|| json!(vhost));
 }
 
-fn second(words: &[String], named: Pairs, options: &Options) -> Result<Action, Failure> {
-    let words: Vec<String> = words.iter().map(|word| word.replace('-', "_")).collect();
+fn second(given: &[String], named: Pairs, options: &Options) -> Result<Action, Failure> {
+    let words: Vec<String> = given.iter().map(|word| word.replace('-', "_")).collect();
     let [first, rest @ ..] = words.as_slice() else { return Err(second_usage("a subcommand is required")) };
     let kind = rest.first().map(String::as_str).unwrap_or_default();
     // `queues declare` is `declare queue`.
@@ -302,7 +302,8 @@ fn second(words: &[String], named: Pairs, options: &Options) -> Result<Action, F
             done(Verb::EnableFeatureFlag, Fields::from([("name".to_owned(), json!("all"))]))
         }
         ("salt_and_hash", _) | ("passwords", "salt_and_hash") => {
-            let password = words.last().cloned().unwrap_or_default();
+            let password = given.get(if verb == "passwords" { 2 } else { 1 });
+            let password = password.ok_or_else(|| second_usage("a password is required but none was supplied"))?;
             done(Verb::HashPassword, Fields::from([("password".to_owned(), json!(password))]))
         }
         ("rebalance", _) => done(Verb::Rebalance, Fields::new()),
@@ -522,6 +523,12 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_hashed_as_it_is() {
+        let action = parsed(&["passwords", "salt-and-hash", "a-b"]);
+        assert_eq!(action.fields["password"], json!("a-b"));
+    }
+
+    #[test]
     fn mistakes_are_told() {
         for (words, text, kind) in [
             (&["declare", "queue"][..], "mandatory argument \"name\" is required", Kind::Failed),
@@ -530,6 +537,7 @@ mod tests {
             (&["declare", "bogus", "a=b"], "Type bogus not recognised", Kind::Failed),
             (&["bogus"], "Action bogus not understood", Kind::Failed),
             (&["queues", "declare", "--durable", "true"], "mandatory argument \"name\" is required", Kind::Grammar),
+            (&["passwords", "salt_and_hash"], "a password is required", Kind::Grammar),
             (&["queues", "bogus", "--name", "x"], "unrecognized subcommand 'bogus'", Kind::Grammar),
         ] {
             let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();

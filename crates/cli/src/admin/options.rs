@@ -103,13 +103,43 @@ pub(super) fn parse(words: &[String]) -> Result<(Options, Vec<String>), Failure>
     Ok((options, left))
 }
 
-/// Whether an option is one of the command that came before it, though there is a general one of that name.
+/// Commands of the second tool that have an option of their own by the name of a general one: words of theirs.
+const WITH_OWN: [(&str, &[&str]); 4] = [
+    (
+        "--username",
+        &[
+            "declare permission",
+            "delete permission",
+            "permissions declare",
+            "permissions delete",
+            "users permissions",
+            "users limits",
+            "users connections",
+            "user_limit",
+            "user_connections",
+            "of_user",
+        ],
+    ),
+    ("--password", &["users declare", "declare user", "users update", "passwords"]),
+    ("--node", &["memory_breakdown"]),
+    ("-u", &["user_connections", "of_user"]),
+];
+
+/// Whether an option is one of the command that came before it, though there is a general one of that name. Commands of the
+/// first tool have none.
 fn belongs_to_command(name: &str, left: &[String]) -> bool {
-    match name {
-        "--username" | "--password" | "--node" => left.len() >= 2,
-        "-u" => left.last().is_some_and(|word| word.contains("user_connections") || word.contains("of_user")),
-        _ => false,
-    }
+    let Some((_, commands)) = WITH_OWN.iter().find(|(own, _)| *own == name) else { return false };
+    let command = left.join(" ").replace('-', "_");
+    left.len() >= 2 && commands.iter().any(|words| command.contains(words)) && !has_pair(left)
+}
+
+/// Whether a word is a pair as the first tool has them: `name=value` that is no option and no option's value.
+fn has_pair(words: &[String]) -> bool {
+    let is_option = |word: &str| word.starts_with('-');
+    let before = std::iter::once("").chain(words.iter().map(String::as_str));
+    before
+        .zip(words)
+        .any(|(before, word)| word.contains('=') && !is_option(word) && (!is_option(before) || before.contains('=')))
 }
 
 /// `--name=value`, and `-Nvalue` of short options.
@@ -210,6 +240,28 @@ mod tests {
             assert_eq!(options.vhost.as_deref(), Some("v"), "{line}");
             assert_eq!(left, ["declare", "queue", "name=x"], "{line}");
         }
+    }
+
+    #[test]
+    fn whoever_logs_in_may_be_named_last() {
+        for line in [
+            "declare queue name=q --username=admin --password=secret",
+            "declare queue --username admin --password secret name=q",
+            "list queues --username admin --password secret",
+            "list permissions --username admin --password secret",
+            "declare user name=u password=p tags= --username admin --password secret",
+            "declare permission vhost=/ user=u configure= write= read= --username admin --password secret",
+        ] {
+            let (options, left) = parsed(line);
+            assert_eq!(
+                (options.user.as_deref(), options.password.as_deref()),
+                (Some("admin"), Some("secret")),
+                "{line}"
+            );
+            assert!(!left.iter().any(|word| word.starts_with('-')), "{line}: {left:?}");
+        }
+        let (options, left) = parsed("users declare --name u --tags a=b --password x");
+        assert_eq!((options.password, left.len()), (None, 8));
     }
 
     #[test]

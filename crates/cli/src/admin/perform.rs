@@ -18,7 +18,7 @@ use crate::client::{Answer, Client, Endpoint, Tls, Trouble};
 use crate::commands::hash_of;
 use crate::failure::{Failure, Kind};
 use crate::limits;
-use crate::url::{Address, part, path};
+use crate::url::{self, Address, part, path};
 
 /// A broker, and how one wants to hear of it.
 pub(super) struct Session<'a> {
@@ -38,9 +38,7 @@ impl<'a> Session<'a> {
         let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
         let user = options.user.clone().unwrap_or_else(|| "guest".to_owned());
         let password = options.password.clone().unwrap_or_else(|| "guest".to_owned());
-        let prefix = options.prefix.clone().unwrap_or_default();
-        let prefix = prefix.trim_matches('/').trim_end_matches("api").trim_matches('/');
-        let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+        let prefix = url::prefix(options.prefix.as_deref().unwrap_or_default());
         let file = |name: &Option<String>| name.as_ref().map(PathBuf::from);
         let tls = Tls {
             ca_file: file(&options.ca_file),
@@ -233,10 +231,10 @@ impl Session<'_> {
         let columns =
             if columns.is_empty() && !(self.is_first() && (is_json || is_deep)) { usual } else { columns.to_vec() };
         if !columns.is_empty() {
-            query.push(format!("columns={}", columns.join(",")));
+            query.push(format!("columns={}", columns.iter().map(|column| part(column)).collect::<Vec<_>>().join(",")));
         }
         if let Some(sort) = &self.options.sort {
-            query.push(format!("sort={sort}"));
+            query.push(format!("sort={}", part(sort)));
         }
         if self.options.sort_reverse {
             query.push("sort_reverse=true".to_owned());

@@ -29,7 +29,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "Closes the connections of a virtual host, or all",
         close_all_connections,
     )
-    .with(&[Switch::flag("global"), Switch::number("limit"), Switch::number("per-connection-delay")]),
+    .with(&[Switch::flag("global"), Switch::count("limit"), Switch::count("per-connection-delay")]),
     Command::new(
         "close_all_user_connections",
         (CTL, Group::Operations),

@@ -43,11 +43,12 @@ fn import(call: &Call) -> Result<Output, Failure> {
         io::stdin().read_to_string(&mut text)?;
         text
     } else {
-        if !Path::new(source).is_file() {
+        if !Path::new(source).exists() {
             return Err(call.bad_argument(&format!("File {source} does not exist")));
         }
         call.banner(format!("Importing definitions in JSON from a file at \"{source}\" ..."));
-        fs::read_to_string(source)?
+        let failed = |error: io::Error| format!("Could not read from file {source}: {error}");
+        fs::read_to_string(source).map_err(|error| Failure::error(Kind::Data, failed(error)))?
     };
     let definitions: Value = serde_json::from_str(&text)
         .map_err(|error| Failure::error(Kind::Data, format!("Failed to parse JSON input: {error}")))?;

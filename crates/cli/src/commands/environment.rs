@@ -14,7 +14,7 @@ const GROUP: Group = Group::Configuration;
 const ENCRYPTION: &[Switch] = &[
     Switch::text("cipher"),
     Switch::text("hash"),
-    Switch::number("iterations"),
+    Switch::count("iterations"),
     Switch::flag("list-ciphers"),
     Switch::flag("list-hashes"),
     Switch::flag("decode"),

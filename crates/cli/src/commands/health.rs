@@ -58,7 +58,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "Fails if a listener's certificate ends soon; units are days, weeks, months and years",
         check_certificates,
     )
-    .with(&[Switch::number("within"), Switch::text("unit")]),
+    .with(&[Switch::count("within"), Switch::text("unit")]),
     Command::new(
         "check_if_node_is_quorum_critical",
         (QUORUM, GROUP),
@@ -185,7 +185,7 @@ fn check_certificates(call: &Call) -> Result<Output, Failure> {
         "year" | "years" => "years",
         other => return Err(call.bad_argument(&format!("unit '{other}' is not supported: days, weeks, months, years"))),
     };
-    let within: u32 = call.options.get("within").and_then(|within| within.parse().ok()).unwrap_or(4);
+    let within: u32 = call.options.get("within").unwrap_or("4").parse().map_err(|_| call.bad_argument(""))?;
     call.banner(format!("Checking certificate expiration on node {} ...", call.node()));
     let number = within.to_string();
     let answer = call.send(http::Method::GET, &["health", "checks", "certificate-expiration", &number, unit], None)?;

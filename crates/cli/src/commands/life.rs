@@ -3,12 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::health::runs;
 use super::{BOTH, CTL};
 use crate::call::{Call, print};
-use crate::client::{Client, Endpoint};
 use crate::command::{Command, Group, Switch};
 use crate::commands::info;
 use crate::failure::{Failure, Kind};
@@ -125,26 +124,7 @@ fn wait_for_end(call: &Call, pid: i64, patience: Duration) -> Result<(), Failure
 
 /// Whether the node answers on its socket.
 fn answers(call: &Call) -> bool {
-    fresh_status(call).is_some()
-}
-
-/// The node's status, asked for anew by a connection of its own: the node may just have come up.
-pub(super) fn fresh_status(call: &Call) -> Option<Value> {
-    let client = match call.places().socket() {
-        Some(socket) if call.options.get("url").is_none() => {
-            Client::new(Endpoint::Socket(socket), limits::REQUEST).ok()?
-        }
-        _ => {
-            return call
-                .client()
-                .ok()?
-                .send(&http::Method::GET, "leveret/status", None)
-                .ok()
-                .map(|answer| answer.json());
-        }
-    };
-    let answer = client.send(&http::Method::GET, "leveret/status", None).ok()?;
-    answer.is_success().then(|| answer.json())
+    call.fresh_status(limits::REQUEST).is_some()
 }
 
 fn shutdown(call: &Call) -> Result<Output, Failure> {
@@ -204,7 +184,7 @@ fn resume_listeners(call: &Call) -> Result<Output, Failure> {
 fn await_startup(call: &Call) -> Result<Output, Failure> {
     let patience = call.timeout().unwrap_or(limits::STARTUP);
     let begin = Instant::now();
-    while !fresh_status(call).is_some_and(|status| runs(&status)) {
+    while !call.fresh_status(patience.saturating_sub(begin.elapsed())).is_some_and(|status| runs(&status)) {
         if begin.elapsed() >= patience {
             let text = format!(
                 "Error: operation await_startup on node {} timed out. Timeout value used: {}",

@@ -33,7 +33,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "Lists queues that do not answer: there are none",
         topology::list_unresponsive_queues,
     )
-    .with(&[Switch::flag("local"), Switch::flag("all"), Switch::number("queue-timeout")]),
+    .with(&[Switch::flag("local"), Switch::flag("all"), Switch::count("queue-timeout")]),
     Command::new(
         "list_exchanges",
         (BOTH, GROUP),

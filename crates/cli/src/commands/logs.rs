@@ -33,7 +33,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "Shows the last lines of the log",
         log_tail,
     )
-    .with(&[Switch::number("number").short('N')]),
+    .with(&[Switch::count("number").short('N')]),
     Command::new(
         "log_tail_stream",
         (DIAGNOSTICS, GROUP),
@@ -42,7 +42,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "Shows what is logged from now on",
         log_tail_stream,
     )
-    .with(&[Switch::number("duration").short('d')]),
+    .with(&[Switch::count("duration").short('d')]),
     Command::new(
         "consume_event_stream",
         (DIAGNOSTICS, Group::Monitoring),
@@ -51,7 +51,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "Shows events, in JSON, from now on",
         consume_event_stream,
     )
-    .with(&[Switch::number("duration").short('d'), Switch::text("pattern")]),
+    .with(&[Switch::count("duration").short('d'), Switch::text("pattern")]),
     Command::new(
         "rotate_logs",
         (CTL, Group::Nodes),

@@ -58,7 +58,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "Moves messages that wait in a queue to another queue",
         move_messages,
     )
-    .with(&[Switch::number("count")]),
+    .with(&[Switch::count("count")]),
     Command::new(
         "redrive_queue",
         (OURS, Group::Queues),
@@ -67,7 +67,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "Puts dead letters that wait in a queue back into the queues in which they died first",
         redrive_queue,
     )
-    .with(&[Switch::number("count")]),
+    .with(&[Switch::count("count")]),
 ];
 
 fn purge_queue(call: &Call) -> Result<Output, Failure> {

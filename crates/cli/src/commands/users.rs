@@ -117,22 +117,18 @@ fn credentials(call: &Call, position: usize) -> Result<Value, Failure> {
         }
         return Ok(json!({"password_hash": password, "hashing_algorithm": HASHING}));
     }
-    // Without a password there is no login by one.
-    Ok(if password.is_empty() { json!({"password_hash": ""}) } else { json!({"password": password}) })
+    // There is no login by an empty one.
+    Ok(json!({ "password": password }))
 }
 
 fn password(call: &Call, position: usize) -> Result<String, Failure> {
     if let Some(password) = call.arguments.get(position) {
         return Ok(password.clone());
     }
-    if io::stdin().is_terminal() {
+    if io::stdin().is_terminal() && !call.has("quiet") && !call.has("silent") {
         print("Password: ");
     }
-    let password = call.stdin()?;
-    if password.is_empty() {
-        return Err(Failure::error(Kind::Data, "Password is not provided via argument or stdin"));
-    }
-    Ok(password)
+    call.line()?.ok_or_else(|| Failure::error(Kind::Data, "Password is not provided via argument or stdin"))
 }
 
 fn delete_user(call: &Call) -> Result<Output, Failure> {

@@ -54,9 +54,15 @@ fn add_vhost(call: &Call) -> Result<Output, Failure> {
     check_queue_type(call)?;
     // What is there is left as it is.
     if call.find(&["vhosts", vhost])?.is_none() {
-        call.put(&["vhosts", vhost], &Value::Object(metadata(call)))?;
+        call.put(&["vhosts", vhost], &Value::Object(metadata(call))).map_err(of_limit)?;
     }
     Ok(Output::Done)
+}
+
+/// RabbitMQ has an exit code of its own for a vhost too many.
+fn of_limit(failure: Failure) -> Failure {
+    let is_of_limit = failure.text.contains(": vhost limit of ");
+    if is_of_limit { Failure { kind: Kind::Usage, ..failure } } else { failure }
 }
 
 fn metadata(call: &Call) -> Map<String, Value> {

@@ -4,8 +4,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::BOTH;
 use super::health::runs;
-use super::{BOTH, life};
 use crate::call::{Call, print};
 use crate::command::{Command, Group, Switch};
 use crate::failure::{Failure, Kind};
@@ -21,7 +21,7 @@ pub(super) const COMMANDS: &[Command] = &[Command::new(
     "Waits for the pid file, and then until the node is up, as long as its process runs",
     wait,
 )
-.with(&[Switch::number("pid").short('P')])];
+.with(&[Switch::count("pid").short('P')])];
 
 fn wait(call: &Call) -> Result<Output, Failure> {
     let patience = call.timeout().unwrap_or(limits::WAIT);
@@ -37,15 +37,16 @@ fn wait(call: &Call) -> Result<Output, Failure> {
             pid
         }
     };
+    let left = || deadline.saturating_duration_since(Instant::now());
     let node = call.known_node();
     say(call, &format!("Waiting for erlang distribution on node '{node}' while OS process '{pid}' is running"));
     let status = until(call, deadline, patience, || match process::is_alive(pid) {
         Some(false) => Some(Err(Failure::unavailable("process_not_running"))),
-        _ => life::fresh_status(call).map(Ok),
+        _ => call.fresh_status(left()).map(Ok),
     })??;
     say(call, &format!("Waiting for applications 'rabbit_and_plugins' to start on node '{node}'"));
     if !runs(&status) {
-        until(call, deadline, patience, || life::fresh_status(call).filter(runs).map(|_| ()))?;
+        until(call, deadline, patience, || call.fresh_status(left()).filter(runs).map(|_| ()))?;
     }
     say(call, &format!("Applications 'rabbit_and_plugins' are running on node '{node}'"));
     Ok(Output::Done)

@@ -5,6 +5,10 @@ use crate::origin::Origin;
 use crate::settings::LogLevel;
 use crate::value;
 
+/// Where `RABBITMQ_LOGS` can send the log beside the console and files.
+const TARGETS: &[(&str, &str)] =
+    &[("exchange:", "log.exchange"), ("syslog:", "log.syslog"), ("journald:", "log.journald")];
+
 impl Environment {
     /// TLS ports, the memory watermark, lists.
     pub(super) fn image(&self, said: &mut Said) {
@@ -44,17 +48,16 @@ impl Environment {
             match target {
                 "-" | "-stdout" => console(said, "stdout", &origin),
                 "-stderr" => console(said, "stderr", &origin),
-                other
-                    if other.starts_with("exchange:")
-                        || other.starts_with("syslog:")
-                        || other.starts_with("journald:") =>
-                {
-                    said.warnings.push(format!("{origin}: logs go to the console and to a file only"));
-                }
-                path => {
-                    said.assign("log.console", "false".to_owned(), origin.clone());
-                    said.assign("log.file", path.to_owned(), origin);
-                }
+                other => match TARGETS.iter().find(|(prefix, _)| other.starts_with(prefix)) {
+                    Some((_, key)) => {
+                        said.assign(key, "true".to_owned(), origin.clone());
+                        said.assign("log.file", "false".to_owned(), origin);
+                    }
+                    None => {
+                        said.assign("log.console", "false".to_owned(), origin.clone());
+                        said.assign("log.file", other.to_owned(), origin);
+                    }
+                },
             }
         }
         let name = "RABBITMQ_LOG";

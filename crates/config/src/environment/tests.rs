@@ -41,6 +41,8 @@ fn variables_stand_for_keys() {
             vec![("RABBITMQ_LOGS", "-")],
             vec![("log.console", "true"), ("log.console.stdio", "stdout"), ("log.file", "false")],
         ),
+        (vec![("RABBITMQ_LOGS", "exchange:")], vec![("log.exchange", "true"), ("log.file", "false")]),
+        (vec![("RABBITMQ_LOGS", "syslog:")], vec![("log.syslog", "true"), ("log.file", "false")]),
         (vec![("RABBITMQ_LOGS", "/var/log/x.log")], vec![("log.console", "false"), ("log.file", "/var/log/x.log")]),
         (
             vec![("RABBITMQ_LOG", "debug,connection=error,+color")],
@@ -103,7 +105,8 @@ fn a_secret_that_is_not_there_is_a_problem() {
 
 #[test]
 fn a_file_completes_the_environment() {
-    let mut environment = Environment::new([("RABBITMQ_NODENAME".to_owned(), "rabbit@env".to_owned())]);
+    let variables = [("RABBITMQ_NODENAME", "rabbit@env"), ("RABBITMQ_NODE_PORT", "")];
+    let mut environment = Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let text = "# comment\nNODENAME=rabbit@file\nexport NODE_PORT=5673\nRABBITMQ_LOGS=\"-\" # why\nCONFIG_FILE='/x y'\nnonsense\n";
     environment.complete(Path::new("/etc/rabbitmq/rabbitmq-env.conf"), text);
     for (name, value) in [

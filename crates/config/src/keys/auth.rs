@@ -1,7 +1,7 @@
 //! Who says who somebody is, and what they may do.
 
 use super::{Key, Take, first};
-use crate::settings::{AuthBackend, AuthBackendKind, LdapBind, LdapQuery, Settings};
+use crate::settings::{AuthBackend, AuthBackendKind, LdapBind, LdapQuery, PasswordRule, Settings};
 
 const MAX: u64 = u64::MAX;
 
@@ -40,6 +40,11 @@ const HASHES: &[&str] = &[
     "md5",
     "argon2",
 ];
+const VALIDATORS: &[&str] = &[
+    "rabbit_credential_validator_accept_everything",
+    "rabbit_credential_validator_min_password_length",
+    "rabbit_credential_validator_password_regexp",
+];
 const BINDS: &[&str] = &["as_user", "anon"];
 
 pub(super) const KEYS: &[Key] = &[
@@ -74,22 +79,9 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::honoured("auth_cache.cache_ttl", Take::Number(0, MAX, |s, _, ms| s.auth.cache_ttl_ms = ms)).or("15000"),
     Key::honoured("auth_cache.cache_refusals", Take::Bool(|s, _, is| s.auth.cache_refusals = is)).or("false"),
-    Key::honoured(
-        "anonymous_login_user",
-        Take::Text(|s, _, name| {
-            let password = s.auth.anonymous.take().map_or_else(|| "guest".to_owned(), |(_, password)| password);
-            s.auth.anonymous = (name != "none").then(|| (name.to_owned(), password));
-        }),
-    )
-    .or("guest"),
-    Key::honoured(
-        "anonymous_login_pass",
-        Take::Text(|s, _, text| {
-            if let Some((_, password)) = &mut s.auth.anonymous {
-                text.clone_into(password);
-            }
-        }),
-    ),
+    Key::honoured("anonymous_login_user", Take::Text(|s, _, name| s.auth.anonymous_user = some(name))).or("guest"),
+    Key::honoured("anonymous_login_pass", Take::Text(|s, _, text| s.auth.anonymous_password = text.to_owned()))
+        .or("guest"),
     Key::honoured(
         "ssl_cert_login_from",
         Take::Choice(NAME_SOURCES, |s, _, text| s.auth.certificate.from = text.replace("_alt_", "_alternative_")),
@@ -109,6 +101,23 @@ pub(super) const KEYS: &[Key] = &[
         }),
     )
     .or("sha256"),
+    Key::honoured(
+        "credential_validator.validation_backend",
+        Take::Choice(VALIDATORS, |s, _, name| {
+            s.auth.passwords.rule = match name {
+                "rabbit_credential_validator_min_password_length" => PasswordRule::Length,
+                "rabbit_credential_validator_password_regexp" => PasswordRule::Pattern,
+                _ => PasswordRule::None,
+            }
+        }),
+    )
+    .or("rabbit_credential_validator_accept_everything"),
+    Key::honoured("credential_validator.min_length", Take::Number(0, MAX, |s, _, n| s.auth.passwords.bytes_min = n))
+        .or("5"),
+    Key::honoured(
+        "credential_validator.regexp",
+        Take::Text(|s, _, text| s.auth.passwords.pattern = Some(text.to_owned())),
+    ),
     // HTTP
     Key::honoured(
         "auth_http.http_method",

@@ -5,11 +5,26 @@ use crate::settings::{RatesMode, Settings};
 
 const MAX: u64 = u64::MAX;
 
+/// Connections that wait to be accepted: systems count them with 16 bits.
+const BACKLOG_MAX: u64 = 65_535;
+
 pub(super) const KEYS: &[Key] = &[
     Key::honoured("management.tcp.port", Take::Port(|s, _, port| s.management.http.port = port)).or("15672"),
     Key::honoured("management.tcp.ip", Take::Address(|s, _, ip| s.management.http.ip = Some(ip))),
     Key::honoured("management.ssl.port", Take::Port(|s, _, port| s.management.http.tls_port = port)),
     Key::honoured("management.ssl.ip", Take::Address(|s, _, ip| s.management.http.tls_ip = Some(ip))),
+    Key::honoured(
+        "management.tcp.backlog",
+        Take::Number(1, BACKLOG_MAX, |s, _, n| s.management.http.backlog = u32::try_from(n).ok()),
+    ),
+    Key::honoured(
+        "management.ssl.backlog",
+        Take::Number(1, BACKLOG_MAX, |s, _, n| s.management.http.tls_backlog = u32::try_from(n).ok()),
+    ),
+    Key::honoured(
+        "prometheus.ssl.backlog",
+        Take::Number(1, BACKLOG_MAX, |s, _, n| s.prometheus.http.tls_backlog = u32::try_from(n).ok()),
+    ),
     Key::honoured("management.listener.port", Take::Port(|s, _, port| s.management.http.port = port)),
     Key::honoured("management.listener.ip", Take::Address(|s, _, ip| s.management.http.ip = Some(ip))),
     Key::honoured(

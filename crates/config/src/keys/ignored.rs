@@ -4,26 +4,23 @@ use super::{Key, Rule};
 use crate::value::Kind;
 
 const NUMBER: Kind = Kind::Number { min: 0, max: u64::MAX };
-const LEVELS: &[&str] = &["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency", "none"];
 const PARTITIONS: &[&str] = &["ignore", "pause_minority", "autoheal", "pause_if_all_down"];
 
-const ROTATION: &str = "log files are not rotated: move the file away and send SIGHUP, as logrotate does";
-const LOG_TARGET: &str = "logs go to the console and to a file only";
-const CATEGORY_FILE: &str = "there is one log file for all categories";
+const COMPRESSED: &str = "old log files are not compressed";
+const SYSLOG_TLS: &str = "nothing is sent to a syslog by TLS";
+const JOURNALD_FIELDS: &str = "what the journal is told is always the same";
 const MQTT: &str = "MQTT is not spoken";
 const STOMP: &str = "STOMP is not spoken";
 const STREAM: &str = "streams are read by AMQP 0-9-1; their own protocol is not spoken";
 const AMQP_1_0: &str = "AMQP 1.0 is not spoken";
 const TRUST_STORE: &str = "there is no trust store; put all certificate authorities into ssl_options.cacertfile";
 const DISCOVERY: &str = "a node is on its own: there is no cluster to form";
-const NO_LIMIT: &str = "there is no such limit of the whole node: use limits of virtual hosts";
-const JUDGED: &str = "passwords are not judged";
 const RICH: &str = "rich authorization requests are not understood";
 const LDAP: &str = "users bind by user_dn_pattern, and groups are not looked for within groups";
 const FETCHED: &str = "definitions are not fetched: download them, and name the file by load_definitions";
 const OAUTH_PAGE: &str = "there is no page to log in to by OAuth 2";
-const INTERCEPTORS: &str = "messages are not changed on their way in";
-const BACKLOG_OF_ONE: &str = "it has no effect on the HTTP listeners";
+const INTERCEPTORS: &str =
+    "there are no such interceptors: only set_header_timestamp and set_header_routing_node, on the way in";
 const KEY_INLINE: &str = "certificates and keys are read from files: certfile, keyfile, cacertfile";
 const REVOCATION: &str = "revocation lists are not looked at";
 const HOST_NAME: &str = "the name in a server's certificate is always looked at, wildcards included";
@@ -77,7 +74,7 @@ const LISTS: &[(Verdict, Kind, &str)] = &[
         Meaningless,
         Kind::Text,
         "queue_leader_locator queue_index_embed_msgs_below \
-         credential_validator.validation_backend erlang.K distribution.listener.interface raft.data_dir \
+         erlang.K distribution.listener.interface raft.data_dir \
          raft.wal_max_size_bytes classic_queue.default_version \
          socket_writer.gc_threshold definitions.hashing.algorithm definitions.import_backend auth_cache.cache_module \
          ranch_connection_max prometheus.filter_aggregated_queue_metrics_pattern \
@@ -99,7 +96,9 @@ const LISTS: &[(Verdict, Kind, &str)] = &[
          log.console.formatter.level_format log.console.formatter.plaintext.format log.console.formatter.single_line \
          log.console.formatter.time_format log.console.color_esc_seqs.$level \
          log.file.formatter.json.field_map log.file.formatter.json.verbosity_map log.file.formatter.level_format \
-         log.file.formatter.plaintext.format log.file.formatter.single_line log.file.formatter.time_format",
+         log.file.formatter.plaintext.format log.file.formatter.single_line log.file.formatter.time_format \
+         log.exchange.formatter.$option log.exchange.formatter.$option.$name log.syslog.formatter.$option \
+         log.syslog.formatter.$option.$name",
     ),
     (
         Meaningless,
@@ -119,19 +118,9 @@ const LISTS: &[(Verdict, Kind, &str)] = &[
          default_policies.operator.$id.classic_queues.ha_sync_mode \
          default_policies.operator.$id.classic_queues.queue_version",
     ),
-    (Absent(LOG_TARGET), Kind::Bool, "log.syslog log.journald log.exchange"),
-    (Absent(LOG_TARGET), Kind::Choice(LEVELS), "log.syslog.level log.journald.level log.exchange.level"),
-    (
-        Absent(LOG_TARGET),
-        Kind::Text,
-        "log.syslog.identity log.syslog.facility log.syslog.multiline_mode log.syslog.ip log.syslog.host \
-         log.syslog.port log.syslog.transport log.syslog.protocol log.syslog.formatter log.journald.fields \
-         log.exchange.formatter log.syslog.ssl_options.$option log.syslog.ssl_options.$option.$name \
-         log.syslog.formatter.$option log.syslog.formatter.$option.$name log.exchange.formatter.$option \
-         log.exchange.formatter.$option.$name",
-    ),
-    (Absent(ROTATION), Kind::Text, "log.file.rotation.$option log.$category.rotation.$option"),
-    (Absent(CATEGORY_FILE), Kind::Path, "log.$category.file"),
+    (Absent(SYSLOG_TLS), Kind::Text, "log.syslog.ssl_options.$option log.syslog.ssl_options.$option.$name"),
+    (Absent(JOURNALD_FIELDS), Kind::Text, "log.journald.fields"),
+    (Absent(COMPRESSED), Kind::Bool, "log.file.rotation.compress log.$category.rotation.compress"),
     (
         Absent(DISCOVERY),
         Kind::Text,
@@ -176,8 +165,6 @@ const LISTS: &[(Verdict, Kind, &str)] = &[
          auth_oauth2.https.crl_check",
     ),
     (Absent(LDAP), Kind::Text, "auth_ldap.user_bind_pattern auth_ldap.group_lookup_base"),
-    (Absent(NO_LIMIT), Kind::NumberOrInfinity, "vhost_max cluster_queue_limit cluster_exchange_limit"),
-    (Absent(JUDGED), Kind::Text, "credential_validator.min_length credential_validator.regexp"),
     (Absent(RICH), Kind::Text, "auth_oauth2.resource_server_type"),
     (Meaningless, Kind::Text, "initial_frame_max node_tags.$tag"),
     (Absent(FETCHED), Kind::Text, "definitions.https.url definitions.tls.$option definitions.tls.$option.$name"),
@@ -186,7 +173,6 @@ const LISTS: &[(Verdict, Kind, &str)] = &[
         Kind::Text,
         "message_interceptors.$direction.$name.overwrite message_interceptors.$direction.$name.$option.$part",
     ),
-    (Absent(BACKLOG_OF_ONE), NUMBER, "management.ssl.backlog prometheus.ssl.backlog management.tcp.backlog"),
 ];
 
 /// Options of a listening socket that the system looks after better.

@@ -35,6 +35,25 @@ pub(super) const KEYS: &[Key] = &[
     Key::honoured("connection_max", Take::NumberOrInfinity(|s, _, n| s.limits.connection_max = n)).or("infinity"),
     Key::honoured("consumer_max_per_channel", Take::NumberOrInfinity(|s, _, n| s.limits.consumer_max_per_channel = n))
         .or("infinity"),
+    Key::honoured("vhost_max", Take::NumberOrInfinity(|s, _, n| s.limits.vhost_max = n)).or("infinity"),
+    Key::honoured("cluster_queue_limit", Take::NumberOrInfinity(|s, _, n| s.limits.queue_max = n)).or("infinity"),
+    Key::honoured("cluster_exchange_limit", Take::NumberOrInfinity(|s, _, n| s.limits.exchange_max = n)).or("infinity"),
+    // RabbitMQ takes them in advanced.config only.
+    Key::honoured(
+        "default_consumer_prefetch.count",
+        Take::Number(0, 65_535, |s, _, n| s.limits.default_prefetch = small(n)),
+    )
+    .or("0"),
+    Key::honoured("default_consumer_prefetch.global", Take::Bool(|s, _, is| s.limits.default_prefetch_is_global = is))
+        .or("false"),
+    Key::honoured(
+        "message_interceptors.incoming.set_header_timestamp.overwrite",
+        Take::Bool(|s, _, overwrite| s.interceptors.timestamp = Some(overwrite)),
+    ),
+    Key::honoured(
+        "message_interceptors.incoming.set_header_routing_node.overwrite",
+        Take::Bool(|s, _, overwrite| s.interceptors.routing_node = Some(overwrite)),
+    ),
     Key::honoured("max_message_size", Take::Bytes(|s, _, n| s.limits.message_bytes_max = n)).or("128MiB"),
     Key::honoured("consumer_timeout", Take::NumberOrInfinity(|s, _, ms| s.limits.consumer_timeout_ms = ms))
         .or("infinity"),

@@ -15,8 +15,11 @@ impl Gathered {
     pub(super) fn environment_file(&mut self, sources: &Sources, environment: &mut Environment) {
         let named = environment.get("RABBITMQ_CONF_ENV_FILE").map(PathBuf::from);
         let path = named.unwrap_or_else(|| sources.etc.join("rabbitmq-env.conf"));
-        if let Ok(text) = read(&path) {
-            environment.complete(&path, &text);
+        match read(&path) {
+            Ok(text) => environment.complete(&path, &text),
+            // It may say where the data is.
+            Err(problem) if path.exists() => self.warnings.push(problem),
+            Err(_) => (),
         }
     }
 
@@ -50,18 +53,20 @@ impl Gathered {
     }
 
     fn rabbit_files(&mut self, etc: &Path, environment: &Environment) {
-        let main = match environment.get("RABBITMQ_CONFIG_FILE") {
+        let named = environment.get("RABBITMQ_CONFIG_FILE").map(PathBuf::from);
+        let base = named.clone().unwrap_or_else(|| etc.join("rabbitmq"));
+        match with_extension(&base) {
             Some(path) => {
-                let found = with_extension(Path::new(path));
-                if found.is_none() {
-                    self.warnings.push(format!("environment RABBITMQ_CONFIG_FILE: there is no file {path}"));
+                let other = ended(&base, ".conf");
+                if path == ended(&base, ".config") && other.is_file() {
+                    self.warnings.push(format!("{} is read, and {} is not", path.display(), other.display()));
                 }
-                found
+                self.named_file(&path);
             }
-            None => with_extension(&etc.join("rabbitmq")),
-        };
-        if let Some(path) = &main {
-            self.named_file(path);
+            None if named.is_some() => {
+                self.warnings.push(format!("environment RABBITMQ_CONFIG_FILE: there is no file {}", base.display()));
+            }
+            None => (),
         }
         let folder = environment.get("RABBITMQ_CONFIG_FILES").map_or_else(|| etc.join("conf.d"), PathBuf::from);
         // A folder that is not there is an empty one.
@@ -167,7 +172,13 @@ impl Gathered {
         self.plugins_are_told = ["RABBITMQ_ENABLED_PLUGINS", "RABBITMQ_ENABLED_PLUGINS_FILE"]
             .iter()
             .any(|name| environment.get(name).is_some());
-        let Ok(text) = read(&path) else { return };
+        let text = match read(&path) {
+            Ok(text) => text,
+            Err(problem) => {
+                self.warnings.extend(path.exists().then_some(problem));
+                return;
+            }
+        };
         let origin = Origin::File(path.clone(), None);
         match erlang::parse_file(&text) {
             Ok(term) => {
@@ -183,24 +194,31 @@ impl Gathered {
     }
 }
 
-/// A file by its path, with `.conf`, or with `.config`.
+/// A file by its path, with `.config`, or with `.conf`: the old kind comes first, as in RabbitMQ.
 fn with_extension(path: &Path) -> Option<PathBuf> {
-    let ended = |ending: &str| {
-        let mut path = path.as_os_str().to_owned();
-        path.push(ending);
-        PathBuf::from(path)
-    };
-    [ended(".conf"), ended(".config"), path.to_owned()].into_iter().find(|path| path.is_file())
+    [path.to_owned(), ended(path, ".config"), ended(path, ".conf")].into_iter().find(|path| path.is_file())
 }
 
-/// The files that a pattern names, sorted; `*` stands for any letters of the last word of a path.
+fn ended(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+/// The files that a pattern names, sorted; `*` stands for any letters of the last word of a path, but not for the dot of a
+/// hidden file.
 fn matching(pattern: &Path) -> Vec<PathBuf> {
     let Some(name) = pattern.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
     let Some((before, after)) = name.split_once('*') else { return vec![pattern.to_owned()] };
     let Ok(entries) = pattern.parent().unwrap_or(Path::new(".")).read_dir() else { return Vec::new() };
     let is_match = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after) && path.is_file()
+        let is_hidden = name.starts_with('.') && !before.starts_with('.');
+        name.len() >= before.len() + after.len()
+            && name.starts_with(before)
+            && name.ends_with(after)
+            && !is_hidden
+            && path.is_file()
     };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_match).collect();
     paths.sort();

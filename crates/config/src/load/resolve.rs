@@ -7,7 +7,7 @@ use crate::conf::words;
 use crate::keys::{self, FAMILY_DEFAULTS, Key, Rule};
 use crate::limits::SUBSTITUTED_BYTES_MAX;
 use crate::origin::{Assignment, Layer, Origin};
-use crate::settings::{Settings, Watermark};
+use crate::settings::{PasswordRule, Settings, SyslogTransport, Watermark};
 
 /// A key, what it is, and who said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ fn put(effective: &BTreeMap<Place, Effective>, gathered: &mut Gathered) -> Setti
             ));
             continue;
         }
-        let expected = || format!("{origin}: {key} = {}: expected {}", shown(entry.key, value), entry.key.kind());
+        let expected = || format!("{origin}: {key} = {}: expected {}", shown(key, value), entry.key.kind());
         match entry.key.rule {
             Rule::Honoured(take) => {
                 if take.put(&mut settings, &entry.names, value).is_none() {
@@ -248,7 +248,7 @@ fn finish(settings: &mut Settings, effective: &BTreeMap<Place, Effective>, gathe
     let is_free_port = settings.listeners.tcp.first().is_some_and(|listener| listener.port == 0);
     for (http, name) in [(&mut settings.management.http, "management"), (&mut settings.prometheus.http, "prometheus")] {
         let is_port_given = is_given(&format!("{name}.tcp.port")) || is_given(&format!("{name}.listener.port"));
-        let is_left_out = gathered.plugins_are_told && !settings.plugins.contains(&format!("rabbitmq_{name}"));
+        let is_left_out = gathered.plugins_are_told && !settings.plugins.iter().any(|plugin| brings(plugin, name));
         // As in RabbitMQ: with TLS, HTTP without it is there when somebody asks for it.
         if !is_port_given && (is_free_port || is_left_out || http.tls_port.is_some()) {
             http.port = None;
@@ -261,6 +261,15 @@ fn finish(settings: &mut Settings, effective: &BTreeMap<Place, Effective>, gathe
     if !settings.listeners.tls.is_empty() && (tls.cert_file.is_none() || tls.key_file.is_none()) {
         gathered.problems.push("listeners.ssl needs ssl_options.certfile and ssl_options.keyfile".to_owned());
     }
+    let passwords = &settings.auth.passwords;
+    if passwords.rule == PasswordRule::Pattern && passwords.pattern.is_none() {
+        gathered.problems.push("credential_validator.validation_backend needs credential_validator.regexp".to_owned());
+    }
+    let syslog = &mut settings.log.syslog;
+    if syslog.transport == SyslogTransport::Tls && syslog.is_on() {
+        gathered.warnings.push("nothing is sent to a syslog by TLS: the log does not go there".to_owned());
+        syslog.enabled = Some(false);
+    }
     if settings.resources.memory_watermark == Watermark::Absolute(0) {
         gathered.warnings.push("a memory watermark of 0 blocks all publishers".to_owned());
     }
@@ -269,13 +278,29 @@ fn finish(settings: &mut Settings, effective: &BTreeMap<Place, Effective>, gathe
     }
 }
 
+/// Whether a plugin is the one of HTTP of that name, or needs it.
+fn brings(plugin: &str, name: &str) -> bool {
+    plugin.strip_suffix(name).is_some_and(|before| before.ends_with('_'))
+        || (name == "management" && matches!(plugin, "rabbitmq_top" | "rabbitmq_tracing"))
+}
+
 impl Effective {
     fn explain(self) -> Explained {
-        let value = shown(self.key, &self.said.value).to_owned();
+        let value = shown(&self.said.key, &self.said.value);
         Explained { key: self.said.key, value, origin: self.said.origin, status: self.key.rule.word() }
     }
 }
 
-fn shown<'a>(key: &Key, value: &'a str) -> &'a str {
-    if key.is_secret() { HIDDEN } else { value }
+/// A value as it may be seen: without secrets, those in addresses included.
+fn shown(key: &str, value: &str) -> String {
+    if keys::is_secret(&words(key)) {
+        return HIDDEN.to_owned();
+    }
+    let authority = value.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (login, host) = rest.get(..end)?.rsplit_once('@')?;
+        let (user, _) = login.split_once(':')?;
+        Some(format!("{scheme}://{user}:{HIDDEN}@{host}{}", rest.get(end..)?))
+    });
+    authority.unwrap_or_else(|| value.to_owned())
 }

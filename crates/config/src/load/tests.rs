@@ -2,7 +2,10 @@ use std::fs;
 use std::net::IpAddr;
 
 use super::*;
-use crate::settings::{AuthBackendKind, DiskLimit, Listener, LogFormat, LogLevel, TlsVerify, Watermark};
+use crate::settings::{
+    AuthBackendKind, DiskLimit, Interceptors, Listener, LogFormat, LogLevel, PasswordRule, Rotation, Schedule, Syslog,
+    SyslogProtocol, SyslogTransport, TlsVerify, Watermark,
+};
 
 /// A folder with files, and an environment.
 struct Place {
@@ -358,6 +361,62 @@ fn enabled_plugins_are_listed() {
 }
 
 #[test]
+fn an_anonymous_user_has_its_password() {
+    let auth = |text: &str| {
+        let auth = Place::conf(text).settings().auth;
+        (auth.anonymous_user, auth.anonymous_password)
+    };
+    let some = |user: &str, password: &str| (Some(user.to_owned()), password.to_owned());
+    assert_eq!(auth(""), some("guest", "guest"));
+    assert_eq!(auth("anonymous_login_user = ann\nanonymous_login_pass = secret\n"), some("ann", "secret"));
+    assert_eq!(auth("anonymous_login_pass = secret\n"), some("guest", "secret"));
+    assert_eq!(auth("anonymous_login_user = none\n").0, None);
+}
+
+#[test]
+fn what_is_secret_is_not_shown() {
+    let place = Place::conf(
+        "auth_http.user_path = http://u:p@host/user\nauth_http.vhost_path = http://host/a@b:c\n\
+         stomp.default_pass = p\ncluster_formation.consul.acl_token = p\nheartbeat = 5\n",
+    );
+    for (key, shown) in [
+        ("auth_http.user_path", "http://u:********@host/user"),
+        ("auth_http.vhost_path", "http://host/a@b:c"),
+        ("stomp.default_pass", "********"),
+        ("cluster_formation.consul.acl_token", "********"),
+        ("heartbeat", "5"),
+    ] {
+        assert_eq!(place.origin(key).split(' ').next(), Some(shown), "{key}");
+    }
+}
+
+#[test]
+fn hidden_files_are_none_of_ours() {
+    // What a Mac leaves beside a file that it copies.
+    let place =
+        Place::new().file("etc/conf.d/10.conf", "heartbeat = 5\n").file("etc/conf.d/._10.conf", "\u{0}\u{5}\u{16}\n");
+    assert_eq!(place.settings().limits.heartbeat_s, 5);
+}
+
+#[test]
+fn the_old_kind_of_file_comes_first() {
+    let place = Place::conf("heartbeat = 5\n").file("etc/rabbitmq.config", "[{rabbit, [{heartbeat, 6}]}].");
+    assert_eq!(place.warnings(), ["etc/rabbitmq.config is read, and etc/rabbitmq.conf is not"]);
+    assert_eq!(place.load().settings.limits.heartbeat_s, 6);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told() {
+    let place = Place::new();
+    for name in ["etc/rabbitmq-env.conf", "etc/enabled_plugins"] {
+        fs::create_dir(place.folder.path().join(name)).unwrap();
+    }
+    let warnings = place.warnings();
+    assert!(warnings.iter().all(|warning| warning.starts_with("cannot read etc/")), "{warnings:?}");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
+
+#[test]
 fn the_environment_may_leave_plugins_out() {
     let ports = |place: &Place| {
         let s = place.settings();
@@ -368,6 +427,13 @@ fn the_environment_may_leave_plugins_out() {
     assert_eq!(ports(&place), (Some(15672), Some(15692)));
     let place = place.environment(&[("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_prometheus")]);
     assert_eq!(ports(&place), (None, Some(15692)));
+    // What needs the HTTP API brings it.
+    let place = place.environment(&[("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_shovel_management")]);
+    assert_eq!(ports(&place), (Some(15672), None));
+    let place = place.environment(&[("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_management_agent,rabbitmq_tracing")]);
+    assert_eq!(ports(&place), (Some(15672), None));
+    let place = place.environment(&[("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_management_agent")]);
+    assert_eq!(ports(&place), (None, None));
     let place = place.environment(&[("RABBITMQ_ENABLED_PLUGINS_FILE", "/nowhere")]);
     assert_eq!(ports(&place), (None, None));
     assert_eq!(ports(&place.flag("--management-port", "management.tcp.port", "15672")), (Some(15672), None));
@@ -394,6 +460,61 @@ fn scope_aliases_are_said_in_two_ways() {
 fn lists_go_by_numbers() {
     let text = "auth_mechanisms.10 = C\nauth_mechanisms.9 = B\nauth_mechanisms.1 = A\n";
     assert_eq!(Place::conf(text).settings().auth.mechanisms, ["A", "B", "C"]);
+}
+
+#[test]
+fn the_log_goes_to_many_places() {
+    let text = "log.file.rotation.date = $W5D16\nlog.file.rotation.size = 10MB\nlog.file.rotation.count = 5\n\
+                log.connection.file = c.log\nlog.connection.rotation.count = 2\nlog.queue.rotation.date = ''\n\
+                log.exchange = true\nlog.exchange.level = warning\nlog.exchange.formatter = json\n\
+                log.journald.level = error\nlog.syslog.level = info\nlog.syslog.facility = local7\n\
+                log.syslog.identity = mine\nlog.syslog.host = logs.example\nlog.syslog.ip = 127.0.0.1\n\
+                log.syslog.port = 1514\nlog.syslog.transport = tcp\nlog.syslog.protocol = rfc5424\n";
+    let log = Place::conf(text).settings().log;
+    let date = Some(Schedule::Week { day: 5, hour: 16 });
+    assert_eq!(log.rotation, Rotation { date, size_bytes: 10_000_000, count: 5 });
+    assert_eq!(log.category_files.get("connection"), Some(&"c.log".into()));
+    assert_eq!(log.category_rotations.get("connection").map(|rotation| rotation.count), Some(2));
+    assert_eq!(log.category_rotations.get("queue"), Some(&Rotation::default()));
+    assert_eq!((log.exchange_level, log.exchange_format), (Some(LogLevel::Warning), LogFormat::Json));
+    assert!(log.is_to_exchange() && log.is_to_journald() && log.syslog.is_on());
+    let Syslog { facility, identity, port, transport, protocol, .. } = log.syslog;
+    assert_eq!((facility, identity.as_deref(), port), (23, Some("mine"), 1514));
+    assert_eq!((transport, protocol), (SyslogTransport::Tcp, SyslogProtocol::Rfc5424));
+    let log =
+        Place::conf("log.exchange = false\nlog.exchange.level = info\nlog.journald.level = none\n").settings().log;
+    assert!(!log.is_to_exchange() && !log.is_to_journald() && !log.syslog.is_on());
+    assert_eq!((log.syslog.port, log.syslog.facility), (514, 3));
+}
+
+#[test]
+fn no_log_goes_to_a_syslog_by_tls() {
+    let place = Place::conf("log.syslog = true\nlog.syslog.transport = tls\n");
+    assert!(!place.load().settings.log.syslog.is_on());
+    assert_eq!(place.warnings(), ["nothing is sent to a syslog by TLS: the log does not go there"]);
+}
+
+#[test]
+fn limits_of_the_node_are_read() {
+    let text = "vhost_max = 5\ncluster_queue_limit = 0\ncluster_exchange_limit = infinity\n\
+                message_interceptors.incoming.set_header_timestamp.overwrite = true\n\
+                message_interceptors.incoming.set_header_routing_node.overwrite = false\n";
+    let terms = "[{rabbit, [{default_consumer_prefetch, {true, 250}}]}].";
+    let s = Place::conf(text).file("etc/advanced.config", terms).settings();
+    assert_eq!((s.limits.vhost_max, s.limits.queue_max, s.limits.exchange_max), (Some(5), Some(0), None));
+    assert_eq!((s.limits.default_prefetch, s.limits.default_prefetch_is_global), (250, true));
+    assert_eq!(s.interceptors, Interceptors { timestamp: Some(true), routing_node: Some(false) });
+}
+
+#[test]
+fn rules_for_passwords_are_whole() {
+    let rule = "credential_validator.validation_backend = rabbit_credential_validator_";
+    let passwords = Place::conf(&format!("{rule}min_password_length\n")).settings().auth.passwords;
+    assert_eq!((passwords.rule, passwords.bytes_min), (PasswordRule::Length, 5));
+    let passwords = Place::conf(&format!("{rule}password_regexp\ncredential_validator.regexp = ^a\n")).settings();
+    assert_eq!(passwords.auth.passwords.pattern.as_deref(), Some("^a"));
+    let missing = Place::conf(&format!("{rule}password_regexp\n")).error();
+    assert!(missing.contains("needs credential_validator.regexp"), "{missing}");
 }
 
 proptest::proptest! {

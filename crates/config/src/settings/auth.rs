@@ -13,7 +13,9 @@ pub struct Auth {
     /// Asked in the order of their numbers; the first that knows the user wins.
     pub backends: BTreeMap<u32, AuthBackend>,
     /// The user that nobody in particular logs in as; none refuses ANONYMOUS.
-    pub anonymous: Option<(String, String)>,
+    pub anonymous_user: Option<String>,
+    /// The password that it logs in with.
+    pub anonymous_password: String,
     /// Who a client certificate stands for.
     pub certificate: CertificateLogin,
     /// The HTTP back end.
@@ -30,6 +32,8 @@ pub struct Auth {
     pub cache_refusals: bool,
     /// How new passwords are hashed: `sha256`, `sha512`, `md5` or `argon2`.
     pub password_hashing: String,
+    /// Which passwords users may have.
+    pub passwords: PasswordRules,
 }
 
 /// One place of the chain.
@@ -55,6 +59,29 @@ pub enum AuthBackendKind {
     Ldap,
     /// Another, behind a cache.
     Cache,
+}
+
+/// Which passwords users may have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PasswordRules {
+    /// The one that holds.
+    pub rule: PasswordRule,
+    /// The shortest, in bytes.
+    pub bytes_min: u64,
+    /// What is found in each.
+    pub pattern: Option<String>,
+}
+
+/// A rule for passwords.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PasswordRule {
+    /// All passwords will do.
+    #[default]
+    None,
+    /// They have a length.
+    Length,
+    /// They match a pattern.
+    Pattern,
 }
 
 /// Who a client certificate stands for.

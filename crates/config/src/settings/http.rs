@@ -11,10 +11,14 @@ pub struct Http {
     pub port: Option<u16>,
     /// Its address; all of this machine if none.
     pub ip: Option<IpAddr>,
+    /// Connections that may wait to be accepted.
+    pub backlog: Option<u32>,
     /// The port with TLS.
     pub tls_port: Option<u16>,
     /// Its address.
     pub tls_ip: Option<IpAddr>,
+    /// Connections that may wait to be accepted there.
+    pub tls_backlog: Option<u32>,
     /// Certificates.
     pub tls: Tls,
 }

@@ -26,7 +26,7 @@ use crate::broker::Broker;
 use crate::journal::{Lsn, Record, SettingKey, SettingKind};
 use crate::limits::SETTING_BYTES_MAX;
 use crate::names::Name;
-use crate::password::HashingAlgorithm;
+use crate::password::{HashingAlgorithm, Judge};
 use crate::policy::PolicyError;
 use crate::vhost::Vhost;
 
@@ -96,6 +96,17 @@ pub enum AdminError {
     /// A hash that is no base64, or by an algorithm that there is not.
     #[error("{0}")]
     PasswordHash(String),
+    /// There are as many vhosts as there may be.
+    #[error("cannot create vhost '{vhost}': vhost limit of {limit} is reached")]
+    TooManyVhosts {
+        /// The one that there would be.
+        vhost: String,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// No user may have this password.
+    #[error("{0}")]
+    Password(String),
     /// The value is too large to be kept.
     #[error("the value has {bytes} bytes; at most {SETTING_BYTES_MAX} are kept")]
     TooLarge {
@@ -133,6 +144,8 @@ pub(crate) struct Administration {
     loopback_users: RwLock<Vec<Name>>,
     /// How new passwords are hashed.
     hashing: RwLock<HashingAlgorithm>,
+    /// Which passwords users may have.
+    passwords: RwLock<Judge>,
     gone: OnceLock<GoneListener>,
     /// The journal had no vhosts when the broker started.
     pub(crate) fresh: bool,
@@ -155,6 +168,7 @@ impl Default for Administration {
             settings: Mutex::default(),
             loopback_users: RwLock::new(vec![seed::GUEST.into()]),
             hashing: RwLock::default(),
+            passwords: RwLock::default(),
             gone: OnceLock::new(),
             fresh: true,
         }

@@ -167,7 +167,11 @@ impl Broker {
     #[must_use]
     pub fn parameters(&self, component: Option<&str>, vhost: Option<&str>) -> Vec<Parameter> {
         let mut parameters: Vec<Parameter> = Vec::new();
-        for vhost in self.vhosts() {
+        let vhosts = match vhost {
+            Some(name) => self.vhost(name).into_iter().collect(),
+            None => self.vhosts(),
+        };
+        for vhost in vhosts {
             let of = |component: &str, name: &Name, value: Value| Parameter {
                 vhost: Name::clone(&vhost.name),
                 component: component.into(),
@@ -182,17 +186,15 @@ impl Broker {
             }
         }
         let kept = self.settings();
-        parameters.extend(kept.parameters.iter().map(|((vhost, component, name), value)| Parameter {
+        let is_meant = |((of, ..), _): &(&(Name, Name, Name), &Value)| vhost.is_none_or(|vhost| **of == *vhost);
+        parameters.extend(kept.parameters.iter().filter(is_meant).map(|((vhost, component, name), value)| Parameter {
             vhost: Name::clone(vhost),
             component: Name::clone(component),
             name: Name::clone(name),
             value: value.clone(),
         }));
         drop(kept);
-        parameters.retain(|parameter| {
-            component.is_none_or(|component| *parameter.component == *component)
-                && vhost.is_none_or(|vhost| *parameter.vhost == *vhost)
-        });
+        parameters.retain(|parameter| component.is_none_or(|component| *parameter.component == *component));
         parameters.sort_by(|a, b| (&a.vhost, &a.component, &a.name).cmp(&(&b.vhost, &b.component, &b.name)));
         parameters
     }

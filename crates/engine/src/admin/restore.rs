@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::admin::{Settings, values};
+use crate::admin::{Settings, key, values};
 use crate::broker::Broker;
 use crate::effects::Effects;
 use crate::journal::SettingKind;
@@ -13,7 +13,7 @@ use crate::permission::Rights;
 use crate::policy::{Policy, PolicyKind};
 use crate::restore::RestoredSetting;
 use crate::user::{Account, User};
-use crate::vhost::Vhost;
+use crate::vhost::{Vhost, paused_queue};
 
 impl Broker {
     /// Puts settings back, vhosts and users before what is set for them. Policies act once [`Broker::restored_policies_act`]
@@ -82,6 +82,8 @@ impl Broker {
                 let vhost = self.found_vhost(scope).map_err(puzzle)?;
                 vhost.set_limits(values::read_vhost_limits(value).map_err(puzzle)?);
             }
+            // Its queue is not there yet: see [`Broker::restore_pauses`].
+            SettingKind::PausedQueue => {}
             SettingKind::UserLimits => {
                 let user = self.found_user(name).map_err(puzzle)?;
                 let limits = values::read_user_limits(value).map_err(puzzle)?;
@@ -119,6 +121,29 @@ impl Broker {
             self.settings().unwritten_vhosts.push(Arc::clone(&vhost));
             vhost
         })
+    }
+
+    /// Queues that were paused are so again. What a crash left of a pause whose queue is gone is cleared.
+    pub(crate) fn restore_pauses(&self, found: &[RestoredSetting], problems: &mut Vec<String>) {
+        let mut settings = self.settings();
+        let is_pause = |setting: &&RestoredSetting| setting.kind == SettingKind::PausedQueue.number();
+        for setting in found.iter().filter(is_pause) {
+            let RestoredSetting { scope, name, .. } = setting;
+            let id = match paused_queue(&setting.value) {
+                Ok(id) => id,
+                Err(reason) => {
+                    problems.push(left_out(setting, &reason));
+                    continue;
+                }
+            };
+            let queue = self.vhost(scope).and_then(|vhost| vhost.queue(name).ok());
+            match queue.filter(|queue| queue.id == id) {
+                Some(queue) => queue.pause(),
+                None => {
+                    self.write_cleared(&mut settings, key(SettingKind::PausedQueue, scope, name));
+                }
+            }
+        }
     }
 
     /// All is put back.

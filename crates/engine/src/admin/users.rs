@@ -8,7 +8,7 @@ use crate::admin::{AdminError, Done, Gone, Settings, bytes_of, check_name, key, 
 use crate::broker::Broker;
 use crate::journal::{Lsn, SettingKind};
 use crate::names::Name;
-use crate::password::{HashingAlgorithm, PasswordHash, SALT_BYTES};
+use crate::password::{HashingAlgorithm, Judge, PasswordHash, PasswordRule, SALT_BYTES};
 use crate::permission::Rights;
 use crate::user::{Account, User};
 
@@ -124,6 +124,25 @@ impl Broker {
         *self.administration.hashing.write() = algorithm;
     }
 
+    /// Which passwords users may have from now on (`credential_validator`). Those of users who are there stay.
+    ///
+    /// # Errors
+    /// [`AdminError::Pattern`]
+    pub fn set_password_rule(&self, rule: &PasswordRule) -> Result<(), AdminError> {
+        *self.administration.passwords.write() = Judge::new(rule)?;
+        Ok(())
+    }
+
+    /// Refuses a password that nobody may have. Of a hash nothing is known.
+    fn judge(&self, password: &Password, is_new: bool) -> Result<(), AdminError> {
+        let text = match password {
+            Password::Plain(text) => text,
+            Password::None if is_new => "",
+            Password::Hash { .. } | Password::None | Password::Keep => return Ok(()),
+        };
+        self.administration.passwords.read().judge(text).map_err(AdminError::Password)
+    }
+
     /// The hash of a password, with a new salt.
     #[must_use]
     pub fn hash_password(&self, password: &str) -> PasswordHash {
@@ -137,8 +156,14 @@ impl Broker {
     /// Adds a user, or changes its password and tags; what it may do stays.
     ///
     /// # Errors
-    /// [`AdminError::Name`], [`AdminError::PasswordHash`], [`AdminError::TooLarge`]
+    /// [`AdminError::Name`], [`AdminError::Password`], [`AdminError::PasswordHash`], [`AdminError::TooLarge`]
     pub fn put_user(&self, name: &str, new: &NewUser, actor: &str) -> Result<Done, AdminError> {
+        self.judge(&new.password, self.user(name).is_none())?;
+        self.put_user_unjudged(name, new, actor)
+    }
+
+    /// The same, whatever its password is.
+    pub(super) fn put_user_unjudged(&self, name: &str, new: &NewUser, actor: &str) -> Result<Done, AdminError> {
         check_name("user", name)?;
         // Without the lock: it may take its time.
         let hash = self.hash_of(&new.password)?;
@@ -198,8 +223,9 @@ impl Broker {
     /// Gives a user another password; connections stay.
     ///
     /// # Errors
-    /// [`AdminError::NoUser`], [`AdminError::PasswordHash`]
+    /// [`AdminError::NoUser`], [`AdminError::Password`], [`AdminError::PasswordHash`]
     pub fn set_password(&self, name: &str, password: Password, actor: &str) -> Result<Done, AdminError> {
+        self.judge(&password, false)?;
         let hash = self.hash_of(&password)?;
         let mut settings = self.settings();
         let user = self.existing_user(name)?;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::admin::{AdminError, Done, Gone, Settings, bytes_of, check_name, key, values};
 use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::effects::Effects;
-use crate::events::Fields;
+use crate::events::{self, Fields};
 use crate::journal::{Lsn, SettingKind};
 use crate::names::Name;
 use crate::permission::Permissions;
 use crate::policy::PolicyKind;
+use crate::restore::RestoredBinding;
 use crate::vhost::{Vhost, VhostMetadata};
 
 impl Broker {
@@ -31,13 +32,16 @@ impl Broker {
     /// RabbitMQ).
     ///
     /// # Errors
-    /// [`AdminError::Name`], [`AdminError::TooLarge`]
+    /// [`AdminError::Name`], [`AdminError::TooLarge`], [`AdminError::TooManyVhosts`]
     pub fn put_vhost(&self, name: &str, metadata: &VhostMetadata, actor: &str) -> Result<Done, AdminError> {
         check_name("vhost", name)?;
         bytes_of(&values::vhost(metadata))?;
         let mut settings = self.settings();
         let known = self.vhost(name);
         let created = known.is_none();
+        if created && let Some(limit) = self.services.node.vhost_limit_reached(self.vhosts.len()) {
+            return Err(AdminError::TooManyVhosts { vhost: name.to_owned(), limit });
+        }
         let vhost = known.unwrap_or_else(|| self.add_new_vhost(name));
         let event = if created { "vhost.created" } else { "vhost.updated" };
         let mut lsn = self.write_vhost(&mut settings, &vhost, metadata, (event, actor))?;
@@ -136,6 +140,15 @@ impl Broker {
         let vhost = Vhost::new(name.into(), Arc::clone(&self.services), Arc::clone(&self.queue_ids));
         self.vhosts.insert_new(Name::clone(&vhost.name), Arc::clone(&vhost));
         vhost
+    }
+
+    /// Events are told where somebody had bound something to their exchange before the restart.
+    pub(crate) fn find_former_place_for_events(&self, bindings: &[RestoredBinding]) {
+        let former = bindings.iter().find(|binding| binding.source == events::EXCHANGE);
+        if let Some(vhost) = former.and_then(|binding| self.vhost(&binding.vhost)) {
+            vhost.tell_events();
+        }
+        self.find_place_for_events();
     }
 
     /// Events are told in vhost `/`. Where there is none when they need a place, it is the first by name.

@@ -5,7 +5,7 @@ use leveret_codec::table::FieldTable;
 use serde_json::{Map, Value};
 
 use super::DefinitionsError;
-use crate::json::table_of_json;
+use crate::json::{JsonError, table_of_json};
 
 /// One thing of a list, such as a user.
 #[derive(Clone, Copy)]
@@ -31,6 +31,11 @@ pub(super) fn items<'a>(
 }
 
 impl<'a> Item<'a> {
+    /// Definitions as a whole.
+    pub(super) fn whole(definitions: &'a Value) -> Option<Self> {
+        Some(Self { what: "the definitions", fields: definitions.as_object()? })
+    }
+
     /// A field, unless it is missing or nothing.
     pub(super) fn get(self, name: &str) -> Option<&'a Value> {
         self.fields.get(name).filter(|value| !value.is_null())
@@ -62,9 +67,13 @@ impl<'a> Item<'a> {
         self.get(name).map(tags)
     }
 
-    /// A field table; what is no object is an empty one, as is the empty list that some tools write.
-    pub(super) fn table(self, name: &str) -> FieldTable {
-        self.get(name).and_then(|value| table_of_json(value).ok()).unwrap_or_default()
+    /// Its arguments; what is no object is none, as is the empty list that some tools write.
+    pub(super) fn arguments(self) -> Result<FieldTable, DefinitionsError> {
+        match self.get("arguments").map(table_of_json) {
+            Some(Ok(table)) => Ok(table),
+            None | Some(Err(JsonError::NotAnObject)) => Ok(FieldTable::default()),
+            Some(Err(error)) => Err(DefinitionsError::Arguments(self.what, error)),
+        }
     }
 
     /// An object in this one.

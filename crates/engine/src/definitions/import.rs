@@ -1,6 +1,7 @@
 //! From definitions to a broker. What is there is not taken away: users, vhosts, permissions, parameters and policies are
 //! overwritten, queues and exchanges are left as they are.
 
+use hashbrown::HashSet;
 use serde_json::{Value, json};
 
 use super::fields::{Item, items};
@@ -8,7 +9,6 @@ use super::{DefinitionsError, Imported, Options};
 use crate::admin::{AdminError, Done, NewUser, Password, UserLimit, VhostLimit, no_number, queue_type_named};
 use crate::broker::Broker;
 use crate::json::table_of_json;
-use crate::names::Name;
 use crate::password::HashingAlgorithm;
 use crate::policy::{ApplyTo, NewPolicy, PolicyKind};
 use crate::vhost::VhostMetadata;
@@ -37,12 +37,12 @@ pub fn import(broker: &Broker, definitions: &Value, options: Options<'_>) -> Res
             import.check_queue_limits()?;
             import.own_permissions(&new_users)?;
             import.permissions()?;
-            import.topic_permissions()?;
             import.exchanges()?;
+            import.topic_permissions()?;
             import.global_parameters()?;
         }
         Some(vhost) => {
-            import.existing_vhost(vhost)?;
+            import.own_vhost(vhost)?;
             import.check_queue_limits()?;
             import.exchanges()?;
         }
@@ -77,10 +77,10 @@ impl<'a> Import<'a> {
     }
 
     /// Imports the users; returns those that are new.
-    fn users(&mut self) -> Result<Vec<Name>, DefinitionsError> {
+    fn users(&mut self) -> Result<HashSet<&'a str>, DefinitionsError> {
         let version = ["rabbitmq_version", "rabbit_version"].into_iter();
         let version = version.filter_map(|field| self.definitions.get(field)).find_map(Value::as_str);
-        let mut new_users = Vec::new();
+        let mut new_users = HashSet::new();
         for item in self.items("users", "a user")? {
             let name = item.required("name")?;
             let password = password_of(item, version)?;
@@ -88,12 +88,13 @@ impl<'a> Import<'a> {
                 Some(tags) => tags,
                 // Files of RabbitMQ before 2.4.
                 None if item.truth("administrator", false) => vec!["administrator".to_owned()],
-                None => Vec::new(),
+                None if item.get("administrator").is_some() => Vec::new(),
+                None => return Err(DefinitionsError::NoTags),
             };
             let done = self.broker.put_user(name, &NewUser { password, tags }, self.actor())?;
             self.note(done);
             if done.created {
-                new_users.push(name.into());
+                new_users.insert(name);
             }
             if let Some(limits) = item.inner("limits") {
                 for limit in [UserLimit::MaxConnections, UserLimit::MaxChannels] {
@@ -110,28 +111,48 @@ impl<'a> Import<'a> {
     fn vhosts(&mut self) -> Result<(), DefinitionsError> {
         for item in self.items("vhosts", "a virtual host")? {
             let name = item.required("name")?;
-            let metadata = metadata_of(item, self.broker, name)?;
+            let known = self.broker.vhost(name).map(|vhost| vhost.metadata()).unwrap_or_default();
+            let VhostMetadata { tracing, protected_from_deletion, .. } = known;
+            let otherwise = VhostMetadata { tracing, protected_from_deletion, ..VhostMetadata::default() };
+            let done = self.broker.put_vhost(name, &metadata_of(item, otherwise)?, self.actor())?;
+            self.note(done);
+            self.vhost_limits(name, item)?;
+        }
+        Ok(())
+    }
+
+    /// What definitions of one vhost say of it: those of RabbitMQ 3 say nothing.
+    fn own_vhost(&mut self, name: &str) -> Result<(), DefinitionsError> {
+        let known = self.existing_vhost(name)?.metadata();
+        let Some(whole) = Item::whole(self.definitions) else { return Ok(()) };
+        let metadata = metadata_of(whole, known.clone())?;
+        if metadata != known {
             let done = self.broker.put_vhost(name, &metadata, self.actor())?;
             self.note(done);
-            let Some(limits) = item.inner("limits") else { continue };
-            for limit in [VhostLimit::MaxConnections, VhostLimit::MaxQueues] {
-                if let Some(number) = limits.number(limit.as_str()) {
-                    let done = self.broker.set_vhost_limit(name, limit, Some(number), self.actor())?;
-                    self.note(done);
-                }
+        }
+        self.vhost_limits(name, whole)
+    }
+
+    fn vhost_limits(&mut self, name: &str, item: Item<'_>) -> Result<(), DefinitionsError> {
+        let Some(limits) = item.inner("limits") else { return Ok(()) };
+        for limit in [VhostLimit::MaxConnections, VhostLimit::MaxQueues] {
+            if let Some(number) = limits.number(limit.as_str()) {
+                let done = self.broker.set_vhost_limit(name, limit, Some(number), self.actor())?;
+                self.note(done);
             }
         }
         Ok(())
     }
 
     /// Permissions that stand with a user; they are for new ones only.
-    fn own_permissions(&mut self, new_users: &[Name]) -> Result<(), DefinitionsError> {
+    fn own_permissions(&mut self, new_users: &HashSet<&'a str>) -> Result<(), DefinitionsError> {
         for item in self.items("users", "a user")? {
+            let Some(permissions) = item.inner("permissions") else { continue };
             let name = item.required("name")?;
-            if !new_users.iter().any(|new| **new == *name) {
+            if !new_users.contains(name) {
                 continue;
             }
-            for (vhost, permission) in item.inner("permissions").into_iter().flat_map(Item::each_inner) {
+            for (vhost, permission) in permissions.each_inner() {
                 self.permission(name, vhost, permission)?;
             }
         }
@@ -233,23 +254,22 @@ fn algorithm_of_version(version: &str) -> Option<HashingAlgorithm> {
     (version == "3.6.0").then_some(HashingAlgorithm::Sha256)
 }
 
-/// What is known of a vhost stands in it, or in its metadata; before that, nowhere.
-fn metadata_of(item: Item<'_>, broker: &Broker, name: &str) -> Result<VhostMetadata, DefinitionsError> {
+/// What is known of a vhost stands in it, or in its metadata; it is as in `otherwise` where neither says it.
+fn metadata_of(item: Item<'_>, otherwise: VhostMetadata) -> Result<VhostMetadata, DefinitionsError> {
     let inner = item.inner("metadata");
     let either = |field: &str| item.get(field).or_else(|| inner.and_then(|inner| inner.get(field)));
     let queue_type = either("default_queue_type").and_then(Value::as_str);
     let default_queue_type = match queue_type.filter(|name| !matches!(*name, "" | "undefined")) {
         Some(name) => Some(queue_type_named(name)?),
-        None => None,
+        None => otherwise.default_queue_type,
     };
-    let known = broker.vhost(name).map(|vhost| vhost.metadata()).unwrap_or_default();
     let protected = either("protected_from_deletion").and_then(Value::as_bool);
     Ok(VhostMetadata {
-        description: either("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        tags: either("tags").map(super::fields::tags).unwrap_or_default(),
+        description: either("description").and_then(Value::as_str).map_or(otherwise.description, str::to_owned),
+        tags: either("tags").map_or(otherwise.tags, super::fields::tags),
         default_queue_type,
-        tracing: item.truth("tracing", known.tracing),
-        protected_from_deletion: protected.unwrap_or(known.protected_from_deletion),
+        tracing: item.truth("tracing", otherwise.tracing),
+        protected_from_deletion: protected.unwrap_or(otherwise.protected_from_deletion),
     })
 }
 

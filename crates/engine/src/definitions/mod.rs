@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::admin::AdminError;
 use crate::error::Error;
 use crate::journal::Lsn;
+use crate::json::JsonError;
 
 pub use export::{DefinitionsFacts, export, export_vhost};
 pub use import::import;
@@ -21,8 +22,8 @@ pub use import::import;
 /// What to import, and for whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    /// The vhost that all goes to, whatever the definitions say; none where they say it. Users, vhosts and permissions are then
-    /// left alone.
+    /// The vhost that all goes to, whatever the definitions say, and whose limits and metadata they are about; none where they
+    /// say it. Users, other vhosts and permissions are then left alone.
     pub vhost: Option<&'a str>,
     /// Who does it.
     pub actor: &'a str,
@@ -67,6 +68,9 @@ pub enum DefinitionsError {
         /// What is missing.
         field: &'static str,
     },
+    /// A user has no tags, not even an empty list of them.
+    #[error("tags_not_present")]
+    NoTags,
     /// A user has both.
     #[error("both_password_and_password_hash_are_provided")]
     TwoPasswords,
@@ -85,6 +89,9 @@ pub enum DefinitionsError {
         /// ` (vhost/name)` or nothing.
         place: String,
     },
+    /// The arguments of something fit no field table.
+    #[error("arguments of {0}: {1}")]
+    Arguments(&'static str, JsonError),
     /// A queue or exchange is refused.
     #[error("{code}: {0}", code = name_of(.0))]
     Topology(Error),

@@ -16,7 +16,7 @@ use crate::names::ConnectionId;
 use crate::permission::{Authorizer, Resource, Verb};
 use crate::queue::arguments::{QUEUE_TYPE, QueueType};
 use crate::user::User;
-use crate::vhost::{BindingKey, ExchangeDeclare, QueueDeclare, Vhost};
+use crate::vhost::{BindingKey, ExchangeDeclare, QueueDeclare, Vhost, check_short};
 
 /// No connection: what is imported belongs to none.
 const NOBODY: ConnectionId = ConnectionId(0);
@@ -50,6 +50,15 @@ impl<'a> Import<'a> {
 
     fn note_lsn(&mut self, lsn: Lsn) {
         self.imported.lsn = self.imported.lsn.max(lsn);
+    }
+
+    /// Leaves out what no client could ever name.
+    fn is_passed_over(&mut self, kind: &'static str, name: &str) -> bool {
+        let refused = check_short(kind, name).err();
+        if let Some(error) = &refused {
+            self.skip(format!("Not importing {kind} '{name}': {error}"));
+        }
+        refused.is_some()
     }
 
     fn vhost_of(&self, item: Item<'a>) -> Result<Arc<Vhost>, DefinitionsError> {
@@ -91,16 +100,17 @@ impl<'a> Import<'a> {
                 ));
                 continue;
             }
-            if vhost.exchange(name).is_ok() {
+            if vhost.exchange(name).is_ok() || self.is_passed_over("exchange", name) {
                 continue;
             }
+            let arguments = item.arguments()?;
             let declare = ExchangeDeclare {
                 name,
                 kind: item.text("type").unwrap_or("direct"),
                 durable: item.truth("durable", true),
                 auto_delete: item.truth("auto_delete", false),
                 internal: item.truth("internal", false),
-                arguments: &item.table("arguments"),
+                arguments: &arguments,
             };
             let lsn = vhost.declare_exchange(&declare, &user)?;
             self.note_lsn(lsn);
@@ -119,7 +129,7 @@ impl<'a> Import<'a> {
                 ));
                 continue;
             }
-            if vhost.queue(name).is_ok() {
+            if vhost.queue(name).is_ok() || self.is_passed_over("queue", name) {
                 continue;
             }
             let declare = QueueDeclare {
@@ -146,14 +156,15 @@ impl<'a> Import<'a> {
                 self.skip(format!("Not importing a binding of '{destination}' to the default exchange"));
                 continue;
             }
-            let arguments = item.table("arguments");
-            let routing_key = item.text("routing_key").unwrap_or_default().as_bytes();
+            let arguments = item.arguments()?;
+            let routing_key = item.text("routing_key").unwrap_or_default();
             let user = if self.actor().is_empty() { INTERNAL_USER } else { self.actor() };
-            let key = BindingKey { source, routing_key, arguments: &arguments, user };
-            let bound = match item.text("destination_type") {
+            let key = BindingKey { source, routing_key: routing_key.as_bytes(), arguments: &arguments, user };
+            let is_short = check_short("routing_key", routing_key);
+            let bound = is_short.and_then(|()| match item.text("destination_type") {
                 Some("exchange" | "e") => vhost.bind_exchange(&key, destination, &mut effects),
                 _ => vhost.bind_queue(&key, destination, NOBODY, &mut effects),
-            };
+            });
             effects.carry_out();
             match bound {
                 Ok(lsn) => self.note_lsn(lsn),
@@ -166,7 +177,7 @@ impl<'a> Import<'a> {
 
 /// The arguments of a queue. Its type may stand beside them; it then holds whatever the vhost's default is.
 fn queue_arguments(item: Item<'_>, vhost: &Vhost) -> Result<FieldTable, DefinitionsError> {
-    let mut arguments = item.table("arguments");
+    let mut arguments = item.arguments()?;
     let named = item.text("type").filter(|_| arguments.get(QUEUE_TYPE).is_none());
     let Some(queue_type) = named.map(queue_type_named).transpose()? else { return Ok(arguments) };
     if queue_type != QueueType::Classic || vhost.default_queue_type() != QueueType::Classic {

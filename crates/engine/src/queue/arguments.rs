@@ -9,6 +9,7 @@ mod known;
 mod value;
 
 use std::fmt::{self, Display, Formatter};
+use std::sync::{Arc, LazyLock};
 
 use leveret_codec::table::{FieldTable, FieldValue};
 
@@ -179,6 +180,13 @@ impl Display for QueueType {
 }
 
 impl QueueArguments {
+    /// The same where several can have it: most queues of many have no arguments, and have these in common.
+    #[must_use]
+    pub fn shared(self) -> Arc<Self> {
+        static NONE: LazyLock<Arc<QueueArguments>> = LazyLock::new(Arc::default);
+        if self == **NONE { Arc::clone(&NONE) } else { Arc::new(self) }
+    }
+
     /// Checks and understands the arguments of a queue that is to be created. Unknown arguments are no error.
     ///
     /// An argument that only another type knows is refused, as RabbitMQ does, with this exception: a classic queue takes

@@ -122,8 +122,10 @@ impl Queue {
         for outlet in outlets {
             outlet.outstanding(self.id, browse.from, browse.messages_max, &mut unacked);
         }
-        let is_known = |seen: &Seen, seq| seen.messages.iter().any(|message| message.entry.seq == seq);
-        unacked.retain(|entry: &Entry| !is_known(&seen, entry.seq));
+        seen.messages.sort_by_key(|message| message.entry.seq);
+        unacked.retain(|entry: &Entry| {
+            seen.messages.binary_search_by_key(&entry.seq, |message| message.entry.seq).is_err()
+        });
         seen.messages.extend(unacked.into_iter().map(|entry| BrowsedMessage { entry, state: MessageState::Unacked }));
         seen.messages.sort_by_key(|message| message.entry.seq);
         seen.messages.dedup_by_key(|message| message.entry.seq);
@@ -142,8 +144,15 @@ impl QueueCore {
         }
         let mut ready = Vec::new();
         self.ready.browse(browse.from, browse.messages_max, &mut ready);
-        let waiting = self.waiting.entries().filter(|entry| entry.seq >= browse.from).cloned();
-        let waiting = waiting.map(|entry| BrowsedMessage { entry, state: MessageState::Waiting });
+        // They are in no order, and may be very many.
+        let mut waiting: Vec<&Entry> = self.waiting.entries().filter(|entry| entry.seq >= browse.from).collect();
+        if waiting.len() > browse.messages_max {
+            waiting.select_nth_unstable_by_key(browse.messages_max, |entry| entry.seq);
+            waiting.truncate(browse.messages_max);
+        }
+        let waiting = waiting
+            .into_iter()
+            .map(|entry| BrowsedMessage { entry: Entry::clone(entry), state: MessageState::Waiting });
         let messages = ready.into_iter().map(BrowsedMessage::ready).chain(waiting).collect();
         let journaled = queue.pages && (queue.durable || self.spilled);
         Seen { messages, last: self.last_seq, end: self.last_seq, journaled }
@@ -205,10 +214,9 @@ impl PageReader for Browser {
             }
             None => {
                 let core = queue.core.lock();
-                let ttl_ms = core.rules.ttl_ms;
                 seen.merge(page, &self.browse, |loaded| {
                     let state = core.whereabouts(loaded.seq)?;
-                    let expires_ms = loaded.expires_ms(ttl_ms);
+                    let expires_ms = core.loaded_expires_ms(&loaded);
                     Some(BrowsedMessage { entry: loaded.into_entry(expires_ms), state })
                 })
             }

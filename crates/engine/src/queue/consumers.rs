@@ -180,12 +180,10 @@ impl Consumers {
 
     /// Where deliveries go, each once.
     pub(super) fn outlets(&self) -> Vec<Arc<dyn Outlet>> {
-        let mut outlets: Vec<Arc<dyn Outlet>> = Vec::new();
-        for (_, consumer) in &self.slots {
-            if !outlets.iter().any(|known| Arc::ptr_eq(known, &consumer.outlet)) {
-                outlets.push(Arc::clone(&consumer.outlet));
-            }
-        }
+        let mut outlets: Vec<Arc<dyn Outlet>> =
+            self.slots.iter().map(|(_, consumer)| Arc::clone(&consumer.outlet)).collect();
+        outlets.sort_unstable_by_key(id_of);
+        outlets.dedup_by_key(|outlet| id_of(outlet));
         outlets
     }
 
@@ -229,9 +227,9 @@ impl Consumers {
         a == b || self.outlet_id(a) == self.outlet_id(b)
     }
 
-    /// Tells outlets apart.
+    /// Tells the outlets of slots apart.
     pub(super) fn outlet_id(&self, slot: u32) -> usize {
-        self.outlet(slot).map_or(0, |outlet| Arc::as_ptr(outlet).cast::<()>().addr())
+        self.outlet(slot).map_or(0, id_of)
     }
 
     pub(super) fn of(&mut self, key: ConsumerKey) -> Option<&mut Consumer> {
@@ -324,6 +322,11 @@ impl Consumers {
             consumer.no_ack
         })
     }
+}
+
+/// Tells outlets apart.
+fn id_of(outlet: &Arc<dyn Outlet>) -> usize {
+    Arc::as_ptr(outlet).cast::<()>().addr()
 }
 
 impl Consumer {

@@ -46,6 +46,8 @@ pub(super) struct QueueCore {
     /// Position of the last message taken.
     pub(super) last_seq: u64,
     pub(super) deleted: bool,
+    /// Messages that are given up, and of which the journal has not heard so yet.
+    pub(super) dying: u32,
     /// Transient messages were given to the journal.
     pub(super) spilled: bool,
     pub(super) paging: Paging,
@@ -111,6 +113,8 @@ impl QueueCore {
         if before.expires_ms.is_none() {
             self.touch(queue);
         }
+        self.keep_former_ttl(before.ttl_ms);
+        self.watch_paged();
         self.restart_time();
         let shed = self.shed(queue, effects);
         self.end_hold(queue, shed, effects);
@@ -249,9 +253,12 @@ impl QueueCore {
         }
     }
 
-    /// Whether a message of `bytes` is refused for want of room (x-overflow reject-publish): judged before anybody gets it.
+    /// Whether a message of `bytes` is refused for want of room (x-overflow reject-publish): judged before anybody gets it. Dead
+    /// letters that nobody takes need room, too.
     fn refuses(&self, bytes: u64) -> bool {
-        self.rules.overflow != Overflow::DropHead && self.exceeds(1, bytes)
+        let (undelivered, undelivered_bytes) = self.waiting.undelivered();
+        self.rules.overflow != Overflow::DropHead
+            && self.exceeds(undelivered + 1, undelivered_bytes.saturating_add(bytes))
     }
 
     /// Refuses a message, which may be dead-lettered then.
@@ -344,15 +351,19 @@ impl QueueCore {
         let mut delivered = Delivered::from_levels(self.ready.has_levels());
         let now_ms = self.judging_ms(queue);
         let (mut expired, mut again) = (Appetite::Idle, 0);
+        let mut has_expired_first = false;
         while planned.len() < MESSAGES_A_HOLD_MAX {
             let Some(first) = self.ready.first() else { break };
             if first.expires_ms <= now_ms {
-                expired = self.expire(queue, effects);
-                if expired == Appetite::Idle {
+                // A hold's worth is gone, and there are more.
+                if has_expired_first {
                     break;
                 }
+                expired = self.expire(queue, effects);
+                has_expired_first = true;
                 continue;
             }
+            has_expired_first = false;
             let bytes = usize::try_from(first.message.body_len()).unwrap_or(usize::MAX);
             let Some(slot) = self.take_turn(queue, bytes, effects) else { break };
             let Some(entry) = self.ready.pop_first() else { break };
@@ -362,7 +373,7 @@ impl QueueCore {
             delivered.add(&entry, no_ack);
             planned.push(Planned { slot, entry });
         }
-        let more = planned.len() == MESSAGES_A_HOLD_MAX;
+        let more = planned.len() == MESSAGES_A_HOLD_MAX || (has_expired_first && !self.ready.is_front_empty());
         let appetite = if planned.is_empty() { expired } else { Appetite::Taking };
         if self.consumers.len() > 1 {
             planned.sort_by_key(|planned| self.consumers.outlet_id(planned.slot));
@@ -534,8 +545,10 @@ impl QueueCore {
     pub(super) fn close(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
         self.deleted = true;
         self.stop_time(queue);
-        // Its messages go with the record of its deletion.
-        self.ready = Ready::default();
+        // Its messages go with the record of its deletion. They may be many, and topology waits meanwhile.
+        if !self.ready.is_empty() {
+            effects.dropped.push(Box::new(std::mem::take(&mut self.ready)));
+        }
         self.waiting = Waiting::default();
         self.unacked = 0;
         self.unacked_bytes = 0;

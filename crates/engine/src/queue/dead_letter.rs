@@ -52,7 +52,7 @@ impl QueueCore {
 
     /// The same, whoever is waiting.
     pub(super) fn hand_over_dead(
-        &self,
+        &mut self,
         queue: &Arc<Queue>,
         entry: Entry,
         reason: DeathReason,
@@ -63,6 +63,7 @@ impl QueueCore {
             settling.add(entry.seq, entry.message.body_len(), entry.stored);
             return;
         };
+        self.dying += 1;
         let dying = effects.dying.last_mut();
         match dying
             .filter(|dying| dying.queue.id == queue.id && dying.reason == reason && Arc::ptr_eq(&dying.target, target))
@@ -100,6 +101,7 @@ impl QueueCore {
         if self.deleted {
             return;
         }
+        self.dying = self.dying.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
         let mut settling = Settling::default();
         for entry in entries {
             settling.add(entry.seq, entry.message.body_len(), entry.stored);

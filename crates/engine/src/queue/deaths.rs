@@ -321,6 +321,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_too_long_for_a_message_is_cut() {
+        let long = "k".repeat(300);
+        let letter = die(&published(FieldTable::default(), Some("500")), "q", EXPIRED, Some(&long));
+        let parts = letter.message.parts();
+        assert_eq!((parts.exchange, parts.routing_key), (&b"dlx"[..], long.as_bytes().split_at(255).0));
+        assert_eq!(deaths_of(&letter.message).len(), 1, "the properties are where they should be");
+        assert_eq!(letter.message.body_len(), 0);
+    }
+
+    #[test]
     fn blind_copies_are_keys_and_are_not_told_of() {
         let mut headers = copies(&["copy"]);
         headers.push(*b"BCC", FieldValue::Array(vec![FieldValue::LongStr((*b"blind").into())]));

@@ -56,7 +56,7 @@ impl Queue {
         let core = self.core.lock();
         let waiting = core.waiting.len();
         // Should a message have been lost to a damaged disk, an empty queue is where the count is right again.
-        let is_empty = core.ready.is_empty() && core.unacked == 0 && waiting == 0;
+        let is_empty = core.ready.is_empty() && core.unacked == 0 && waiting == 0 && core.dying == 0;
         if is_empty {
             self.persistent.remove(self.persistent.messages.get(), self.persistent.bytes.get());
         }

@@ -5,7 +5,8 @@
 //!
 //! Each level is a [`ReadyList`] with its own paging. What a restart finds is not sorted: the levels of these messages are known
 //! when they were read. Until then only the highest level is served, and new messages join the unsorted ones, so that all are in
-//! order.
+//! order. A quorum queue serves them as if they were of the default level, and finds the others as it reads; meanwhile new
+//! messages of lower levels, whose turn comes later anyway, join them as well.
 
 use leveret_codec::properties::PropertiesRef;
 
@@ -49,6 +50,8 @@ pub(super) struct Levels {
     lists: Vec<ReadyList>,
     /// Messages of unknown levels.
     unsorted: Paged,
+    /// What is not in memory of the default level, up to this position, may be of any level.
+    mixed_to: u64,
 }
 
 /// Of what a page is read.
@@ -107,6 +110,7 @@ impl Ready {
             let mut levels = Levels::new(scale);
             let mut list = std::mem::take(list);
             list.be_sparse();
+            levels.mixed_to = list.paged().range().map_or(0, |range| range.last);
             if let Some(default) = levels.lists.get_mut(usize::from(scale.default)) {
                 *default = list;
             }
@@ -326,7 +330,7 @@ impl Levels {
             list
         };
         let lists = (0..=scale.max).map(|_| list()).collect();
-        Self { scale, lists, unsorted: Paged::default() }
+        Self { scale, lists, unsorted: Paged::default(), mixed_to: 0 }
     }
 
     /// The list for a message.
@@ -350,7 +354,15 @@ impl Levels {
     pub(super) fn keeps(&self, level: u8, scarce: bool) -> bool {
         let has_room = |list: &ReadyList| !scarce || list.front_len() < RESIDENT_MESSAGES_MIN;
         let list = self.lists.get(usize::from(level));
-        self.unsorted.is_empty() && list.is_some_and(|list| list.paged().is_empty() && has_room(list))
+        self.unsorted.is_empty()
+            && list.is_some_and(|list| list.paged().is_empty() && has_room(list))
+            && !self.joins_mixed(level)
+    }
+
+    /// Whether a new message of `level` comes after some of its level that have not been found yet.
+    fn joins_mixed(&self, level: u8) -> bool {
+        let mixed = self.lists.get(usize::from(self.scale.default)).and_then(|list| list.paged().range());
+        level < self.scale.default && mixed.is_some_and(|mixed| mixed.first <= self.mixed_to)
     }
 
     /// Adds a new message in memory.
@@ -360,10 +372,13 @@ impl Levels {
 
     /// Adds a new message that is not in memory.
     pub(super) fn push_paged(&mut self, level: u8, seq: u64, bytes: u64, stored: Stored) {
-        if self.unsorted.is_empty() {
-            self.at(level).push_paged(seq, bytes, stored);
-        } else {
+        if !self.unsorted.is_empty() {
             self.unsorted.push(seq, bytes, stored);
+        } else if self.joins_mixed(level) {
+            self.mixed_to = seq;
+            self.at(self.scale.default).push_paged(seq, bytes, stored);
+        } else {
+            self.at(level).push_paged(seq, bytes, stored);
         }
     }
 
@@ -430,25 +445,24 @@ impl Levels {
             Shelf::Level(level) => Some(level),
             Shelf::Unsorted => None,
         };
-        match from {
-            Some(from) if from == level => self.at(level).push_loaded(loaded, expires_ms),
+        // Its neighbours of other levels may be gone long before it: it does not keep them in memory.
+        let alone = |loaded: Loaded| Loaded { message: loaded.message.alone(), ..loaded };
+        let is_there = match from {
+            Some(from) if from == level => return self.at(level).push_loaded(alone(loaded), expires_ms),
             // Nobody knew of its priority before a restart.
-            Some(from) => {
-                if self.at(from).take_loaded(&loaded) {
-                    self.at(level).put_back(loaded.into_entry(expires_ms));
-                }
-            }
-            None => {
-                if !self.unsorted.take(&loaded) {
-                    return;
-                }
-                let list = self.at(level);
-                if stays && list.paged().is_empty() {
-                    list.push_back(loaded.into_entry(expires_ms));
-                } else {
-                    list.push_paged(loaded.seq, loaded.message.body_len(), loaded.stored());
-                }
-            }
+            Some(from) => self.at(from).take_loaded(&loaded),
+            None => self.unsorted.take(&loaded),
+        };
+        if !is_there {
+            return;
+        }
+        let list = self.at(level);
+        if !list.lies_before(loaded.seq) {
+            list.put_back(alone(loaded).into_entry(expires_ms));
+        } else if stays && list.paged().is_empty() {
+            list.push_back(alone(loaded).into_entry(expires_ms));
+        } else {
+            list.push_paged(loaded.seq, loaded.message.body_len(), loaded.stored());
         }
     }
 
@@ -473,5 +487,42 @@ impl Levels {
             _ if expiring => later().or(first),
             _ => first,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A message with a priority, as a part of a page.
+    fn loaded(seq: u64, priority: u8) -> Loaded {
+        let page = Bytes::from([&[0, 1, 3, 0, 0, 0][..], b"q", &[0x08, 0, priority], b"x", &[0; 64]].concat());
+        let message = Message::part_of(page.slice(..11)).unwrap();
+        assert!(message.is_part());
+        Loaded { seq, deliveries: 0, transient: false, arrived_ms: 0, message }
+    }
+
+    fn classic() -> Option<Scale> {
+        Some(Scale { max: 9, default: 0, when_seen: false })
+    }
+
+    #[test]
+    fn a_message_of_a_level_keeps_no_page_in_memory() {
+        let mut ready = Ready::new(classic());
+        ready.push_restored(SeqRange { first: 1, last: 3 }, 3, 3);
+        for (seq, priority) in [(1, 0), (2, 5)] {
+            ready.push_loaded(Shelf::Unsorted, loaded(seq, priority), NEVER_MS, true);
+        }
+        // What was sorted without room for it is read again.
+        ready.push_loaded(Shelf::Unsorted, loaded(3, 7), NEVER_MS, false);
+        ready.push_loaded(Shelf::Level(7), loaded(3, 7), NEVER_MS, true);
+        let mut order = Vec::new();
+        while let Some(entry) = ready.pop_first() {
+            assert!(!entry.message.is_part(), "{}", entry.seq);
+            order.push(entry.seq);
+        }
+        assert_eq!(order, [3, 2, 1]);
     }
 }

@@ -46,7 +46,7 @@ pub(crate) use crate::queue::journaling::{EnqueueScratch, Settling, append_bodie
 pub(crate) use crate::queue::paging::Load;
 pub use crate::queue::ready::{Entry, Stored};
 pub use crate::queue::report::{QueueConsumer, QueueReport};
-use crate::queue::rules::ReturnKind;
+use crate::queue::rules::{ReturnKind, Rules};
 pub use crate::queue::take::InHand;
 use crate::restore::RestoredQueue;
 use crate::services::Services;
@@ -69,8 +69,8 @@ pub struct Queue {
     pub owner: Option<ConnectionId>,
     /// Its arguments as declared.
     pub arguments: FieldTable,
-    /// The same, understood.
-    pub settings: QueueArguments,
+    /// The same, understood. Queues without arguments share theirs.
+    pub settings: Arc<QueueArguments>,
     /// Set before the core is emptied, so that cached routes to it are seen to be dead without the lock.
     deleted: AtomicBool,
     /// How long deliveries may stay unacknowledged; `u64::MAX` for ever.
@@ -196,7 +196,7 @@ impl Queue {
             stream,
             dead_letters: AtomicBool::new(new.settings.dead_letter_exchange.is_some()),
             counts_deliveries: AtomicBool::new(counts_deliveries(&new.settings)),
-            settings: new.settings,
+            settings: new.settings.shared(),
         }
     }
 
@@ -210,6 +210,11 @@ impl Queue {
             queue.persistent.add(found.messages, found.bytes);
         }
         queue
+    }
+
+    /// Other arguments than those of its declaration are in force from the beginning of the broker on.
+    pub(crate) fn begin_under(&self, effective: &QueueArguments) {
+        self.core.lock().begin_under(Rules::new(effective));
     }
 
     /// Whether it was deleted; who still holds it then holds nothing.

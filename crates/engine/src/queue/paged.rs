@@ -68,6 +68,15 @@ impl Paged {
         std::mem::replace(self, Self { sparse, ..Self::default() })
     }
 
+    /// Adds all of another, which lies behind, and leaves that empty.
+    pub(super) fn append(&mut self, behind: &mut Self) {
+        let Self { runs, mut holes, count, bytes, .. } = behind.split_off();
+        self.runs.extend(runs);
+        self.holes.append(&mut holes);
+        self.count += count;
+        self.bytes += bytes;
+    }
+
     /// The positions between which the first run lies.
     pub(super) fn first_run(&self) -> Option<SeqRange> {
         self.runs.front().map(|run| SeqRange { first: run.first, last: run.last })

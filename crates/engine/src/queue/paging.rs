@@ -14,6 +14,7 @@ use crate::queue::Queue;
 use crate::queue::core::QueueCore;
 use crate::queue::levels::{Ready, Shelf};
 use crate::queue::ready::ReadyList;
+use crate::queue::rules::Rules;
 use crate::restore::RestoredQueue;
 
 /// What a queue knows about reading.
@@ -27,6 +28,8 @@ pub(super) struct Paging {
     waiters: Vec<Arc<dyn Waiter>>,
     /// What the memory budget was told.
     told_bytes: u64,
+    /// How long messages up to a position may live, where others came after a change of that, in order of position.
+    former_ttls: Box<[(u64, u64)]>,
 }
 
 /// Whether more messages may be wanted soon.
@@ -94,9 +97,36 @@ impl QueueCore {
             let count = usize::try_from(found.messages).unwrap_or(usize::MAX);
             self.ready.push_restored(range, count, found.bytes);
         }
-        // Where it matters to others that a message expires, the first ones are looked at.
+        self.watch_paged();
+    }
+
+    /// What a restart found is under other rules than those of its declaration.
+    pub(super) fn begin_under(&mut self, rules: Rules) {
+        self.rules = rules;
+        self.watch_paged();
+    }
+
+    /// Where it matters to others that a message expires, the first ones are looked at.
+    pub(super) fn watch_paged(&mut self) {
         let matters = self.rules.ttl_ms != NEVER_MS || self.rules.dead_letters.is_some();
-        self.expiring = found.messages > 0 && matters;
+        self.expiring |= matters && self.ready.has_paged();
+    }
+
+    /// Messages could live for `ttl_ms`, and those that are there still can: when they came is known, and not when they expire.
+    pub(super) fn keep_former_ttl(&mut self, ttl_ms: u64) {
+        let former = &mut self.paging.former_ttls;
+        if !self.ready.has_paged() {
+            *former = Box::default();
+        } else if ttl_ms != self.rules.ttl_ms && former.last().is_none_or(|(last, _)| *last < self.last_seq) {
+            *former = former.iter().copied().chain([(self.last_seq, ttl_ms)]).collect();
+        }
+    }
+
+    /// When a message expires that was read.
+    pub(super) fn loaded_expires_ms(&self, loaded: &Loaded) -> u64 {
+        let former = &self.paging.former_ttls;
+        let place = former.partition_point(|(last, _)| *last < loaded.seq);
+        loaded.expires_ms(former.get(place).map_or(self.rules.ttl_ms, |(_, ttl_ms)| *ttl_ms))
     }
 
     /// What is due at the end of each hold that changed the ready messages: the memory budget hears of it, a page is asked for if
@@ -105,7 +135,8 @@ impl QueueCore {
         self.tell_budget(queue);
         self.wind(queue);
         let has_paged = self.ready.has_paged();
-        let waits = !has_paged && !self.ready.is_front_empty();
+        // Of several levels some go long before others: what is copied together would stay with the last of them.
+        let waits = !has_paged && !self.ready.has_levels() && !self.ready.is_front_empty();
         if queue.waits.load(Ordering::Relaxed) != waits {
             queue.waits.store(waits, Ordering::Relaxed);
         }
@@ -183,7 +214,7 @@ impl QueueCore {
         let shelf = self.paging.shelf;
         let scarce = queue.services.memory.is_used_up(self.ready.resident_bytes());
         for loaded in messages.by_ref().take(MESSAGES_A_HOLD_MAX) {
-            let expires_ms = loaded.expires_ms(self.rules.ttl_ms);
+            let expires_ms = self.loaded_expires_ms(&loaded);
             self.note_expiry(expires_ms);
             self.split_for(&loaded.message.parts());
             self.ready.push_loaded(shelf, loaded, expires_ms, !scarce);

@@ -19,14 +19,19 @@ impl Queue {
     /// Delivers again.
     pub fn unpause(self: &Arc<Self>) {
         let mut effects = Effects::default();
+        self.unpause_with(&mut effects);
+        effects.carry_out();
+    }
+
+    /// Delivers again. The caller carries `effects` out.
+    pub(crate) fn unpause_with(self: &Arc<Self>, effects: &mut Effects) {
         match &self.stream {
-            Some(stream) => stream.unpause(self, &mut effects),
+            Some(stream) => stream.unpause(self, effects),
             None => {
                 self.core.lock().consumers.unpause();
-                self.deliver(&mut effects);
+                self.deliver(effects);
             }
         }
-        effects.carry_out();
     }
 
     /// Whether it is paused.

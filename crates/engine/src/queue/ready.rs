@@ -77,7 +77,8 @@ impl Entry {
 /// returned  fresh  |  paged  |  recent  |  paged_last
 /// in memory        |  not    |  again   |  not
 /// ```
-/// `recent` came while what was left of `paged` was being read. When `paged` is empty, the others move up.
+/// `recent` came while what was left of `paged` was being read. When it is empty, what is behind it is paged as well; when `paged`
+/// is empty, the others move up.
 #[derive(Debug, Default)]
 pub(super) struct ReadyList {
     returned: BTreeMap<u64, Entry>,
@@ -190,6 +191,15 @@ impl ReadyList {
         is_there
     }
 
+    /// Whether all of it lies before `seq`.
+    pub(super) fn lies_before(&self, seq: u64) -> bool {
+        let returned = self.returned.last_key_value().map(|(_, entry)| entry);
+        let in_memory = [returned, self.fresh.back(), self.recent.back()];
+        let paged = [self.paged.range(), self.paged_last.range()];
+        in_memory.into_iter().flatten().all(|entry| entry.seq < seq)
+            && paged.into_iter().flatten().all(|range| range.last < seq)
+    }
+
     /// Messages between its own will not be its own.
     pub(super) fn be_sparse(&mut self) {
         self.paged.be_sparse();
@@ -202,8 +212,11 @@ impl ReadyList {
         self.join();
     }
 
-    /// Lets the others move up when nothing separates what is in memory any more.
+    /// Lets the others move up when nothing separates what is in memory any more, or what is not.
     fn join(&mut self) {
+        if self.recent.is_empty() && !self.paged_last.is_empty() {
+            self.paged.append(&mut self.paged_last);
+        }
         if self.paged.is_empty() && !self.recent.is_empty() {
             self.fresh.append(&mut std::mem::take(&mut self.recent));
             self.recent_bytes = 0;
@@ -252,6 +265,7 @@ impl ReadyList {
         self.fresh = std::mem::take(&mut self.fresh).into_iter().filter_map(&mut sort).collect();
         self.recent = std::mem::take(&mut self.recent).into_iter().filter_map(&mut sort).collect();
         self.recent_bytes = self.recent.iter().map(Entry::resident_bytes).sum();
+        self.join();
         for entry in expired.get(before..).unwrap_or_default() {
             self.count_out(entry);
         }
@@ -307,6 +321,7 @@ impl ReadyList {
         let before = removed.len();
         remove_from(&mut self.recent, seqs, &mut removed);
         self.recent_bytes -= removed.iter().skip(before).map(Entry::resident_bytes).sum::<u64>();
+        self.join();
         for entry in &removed {
             self.count_out(entry);
         }
@@ -343,7 +358,8 @@ impl ReadyList {
                 true => self.paged.insert(seq, bytes, stored),
                 false => self.put_back(entry),
             },
-            _ if self.fresh.front().is_some_and(|first| first.seq > seq) => self.put_back(entry),
+            // Who came back may lie behind it.
+            _ if self.fresh.front().is_none_or(|first| first.seq > seq) => self.put_back(entry),
             _ => {
                 self.count_in(&entry);
                 insert_in_order(&mut self.fresh, entry);
@@ -422,6 +438,41 @@ mod tests {
         assert_eq!((list.len(), list.front_len(), list.recent_len(), list.has_paged_last()), (2, 1, 0, false));
         assert_eq!((list.recent_bytes(), list.resident_bytes()), (0, 1 + 9 + ENTRY_BYTES));
         assert_eq!(list.paged().range(), Some(SeqRange { first: 3, last: 3 }));
+    }
+
+    /// `paged | recent | paged_last`, of a message each.
+    fn with_all_behind(recent: Entry) -> ReadyList {
+        let mut list = ReadyList::default();
+        list.push_paged(1, 1, Stored::Persistent);
+        list.push_back(recent);
+        list.push_paged(3, 1, Stored::Persistent);
+        assert_eq!((list.recent_len(), list.has_paged_last()), (1, true));
+        list
+    }
+
+    #[test]
+    fn what_is_behind_stays_when_what_came_before_it_is_gone() {
+        let mut taken = with_all_behind(entry(2));
+        assert_eq!(taken.remove(&[2]).len(), 1);
+        let mut swept = with_all_behind(Entry { expires_ms: 5, ..entry(2) });
+        swept.take_expired(5, &mut Vec::new(), usize::MAX);
+        for mut list in [taken, swept] {
+            assert_eq!((list.len(), list.recent_len(), list.has_paged_last()), (2, 0, false));
+            list.push_paged(4, 1, Stored::Persistent);
+            assert_eq!(list.paged().range(), Some(SeqRange { first: 1, last: 4 }));
+            list.skip_to(3);
+            assert_eq!((list.len(), list.is_empty(), list.body_bytes()), (2, false, 2));
+            list.skip_to(5);
+            assert_eq!((list.len(), list.is_empty(), list.body_bytes()), (0, true, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_put_in_its_place_comes_before_what_came_back_and_lies_behind() {
+        let mut list = ReadyList::default();
+        list.put_back(entry(3));
+        list.put_in_place(entry(2), false);
+        assert_eq!([list.pop_first().unwrap().seq, list.pop_first().unwrap().seq], [2, 3]);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct Waiting {
     delayed: BTreeMap<u64, Vec<Entry>>,
     /// Dead letters, in the order in which they died. More of them only join the line.
     undelivered: VecDeque<(DeathReason, Entry)>,
+    /// Bytes of the bodies of those.
+    undelivered_bytes: u64,
     /// When the first of them are tried again.
     retry_ms: u64,
 }
@@ -55,7 +57,13 @@ impl Waiting {
         !self.undelivered.is_empty()
     }
 
+    /// How many dead letters wait, and bytes of their bodies.
+    pub(super) fn undelivered(&self) -> (u64, u64) {
+        (self.undelivered.len() as u64, self.undelivered_bytes)
+    }
+
     pub(super) fn push_undelivered(&mut self, reason: DeathReason, entry: Entry) {
+        self.undelivered_bytes += entry.message.body_len();
         self.undelivered.push_back((reason, entry));
     }
 
@@ -75,7 +83,9 @@ impl Waiting {
             return Vec::new();
         }
         self.retry_ms = now_ms.saturating_add(DEAD_LETTER_RETRY_MS);
-        self.undelivered.drain(..self.undelivered.len().min(DEAD_LETTERS_TRIED_MAX)).collect()
+        let tried: Vec<_> = self.undelivered.drain(..self.undelivered.len().min(DEAD_LETTERS_TRIED_MAX)).collect();
+        self.undelivered_bytes -= tried.iter().map(|(_, entry)| entry.message.body_len()).sum::<u64>();
+        tried
     }
 }
 
@@ -99,9 +109,11 @@ impl QueueCore {
         if self.deleted {
             return;
         }
+        self.dying = self.dying.saturating_sub(u32::try_from(failed.len()).unwrap_or(u32::MAX));
         let now_ms = queue.services.clock.now_ms();
         self.waiting.retry_ms = if failed.is_empty() { now_ms } else { now_ms.saturating_add(DEAD_LETTER_RETRY_MS) };
         for entry in failed.into_iter().rev() {
+            self.waiting.undelivered_bytes += entry.message.body_len();
             self.waiting.undelivered.push_front((reason, entry));
         }
         self.restart_time();

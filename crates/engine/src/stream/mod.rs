@@ -261,6 +261,8 @@ impl Stream {
     /// Nothing comes in or goes out any more; consumers are told.
     pub(crate) fn close(&self, effects: &mut Effects) {
         self.log.lock().close();
+        let armed_ms = self.due_ms.lock().take();
+        self.services.timers.arm(self.id.0, armed_ms, None, || -> Weak<dyn Timed> { Weak::<Self>::clone(&self.me) });
         let readers = std::mem::take(&mut self.readers.write().slots);
         for (_, reader) in readers {
             reader.cancel(effects);

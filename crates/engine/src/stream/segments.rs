@@ -50,6 +50,8 @@ pub(super) struct Segments {
     finished: VecDeque<Segment>,
     /// Of the finished ones.
     size_bytes: u64,
+    /// Of the finished ones.
+    body_bytes: u64,
     open: Segment,
     pub(super) retention: Retention,
 }
@@ -66,7 +68,7 @@ impl Segments {
     pub(super) fn new(retention: Retention, found: Option<&RestoredQueue>) -> Self {
         let Some(found) = found else {
             let open = Segment { first: 1, ..Segment::default() };
-            return Self { finished: VecDeque::new(), size_bytes: 0, open, retention };
+            return Self { finished: VecDeque::new(), size_bytes: 0, body_bytes: 0, open, retention };
         };
         let finished: VecDeque<Segment> = found
             .stream_segments
@@ -83,11 +85,13 @@ impl Segments {
             (None, 0) => found.last_seq + 1,
             (None, _) => found.first_seq,
         };
-        let body_bytes = found.bytes.saturating_sub(finished.iter().map(|segment| segment.body_bytes).sum());
+        let body_bytes = finished.iter().map(|segment| segment.body_bytes).sum();
+        let open_bytes = found.bytes.saturating_sub(body_bytes);
         let count = (found.last_seq + 1).saturating_sub(first);
-        let open = Segment { first, body_bytes, size_bytes: body_bytes + count * STREAM_MESSAGE_BYTES, last_ms: 0 };
+        let size_bytes = open_bytes + count * STREAM_MESSAGE_BYTES;
+        let open = Segment { first, body_bytes: open_bytes, size_bytes, last_ms: 0 };
         let size_bytes = finished.iter().map(|segment| segment.size_bytes).sum();
-        Self { finished, size_bytes, open, retention }
+        Self { finished, size_bytes, body_bytes, open, retention }
     }
 
     /// Position of the oldest message, should there be one.
@@ -97,7 +101,7 @@ impl Segments {
 
     /// Bytes of the bodies of all messages.
     pub(super) fn body_bytes(&self) -> u64 {
-        self.finished.iter().map(|segment| segment.body_bytes).sum::<u64>() + self.open.body_bytes
+        self.body_bytes + self.open.body_bytes
     }
 
     /// Adds a message to the segment that grows.
@@ -118,6 +122,7 @@ impl Segments {
         let segment = StreamSegment { first_seq: first, last_seq: last, body_bytes, size_bytes, last_ms };
         journal.append(&Record::StreamSegment { queue, segment });
         self.size_bytes += size_bytes;
+        self.body_bytes += body_bytes;
         self.finished.push_back(finished);
         true
     }
@@ -144,6 +149,7 @@ impl Segments {
             }
             self.finished.pop_front();
             self.size_bytes -= oldest.size_bytes;
+            self.body_bytes -= oldest.body_bytes;
             bytes += oldest.body_bytes;
         }
         let is_less = self.first() > first;

@@ -304,7 +304,7 @@ impl Vhost {
     fn unbind(&self, topology: &mut Bindings, binding: &Binding, user: &str) -> Lsn {
         let Some(binding) = topology.remove(binding) else { return topology.last_lsn };
         let unbound = self.unroute(topology, &binding, None, user);
-        unbound.max(self.auto_delete_exchange(topology, &binding.source))
+        unbound.max(self.auto_delete_exchanges(topology, vec![Name::clone(&binding.source)]))
     }
 
     /// Takes a binding out of its source's table. `gone` is its destination when that left the registry already.
@@ -333,13 +333,14 @@ impl Vhost {
         for binding in topology.all_to(&BindingEnd::Queue(Name::clone(&queue.name))) {
             topology.remove(&binding);
             end = end.max(self.unroute(topology, &binding, Some(queue), INTERNAL_USER));
-            end = end.max(self.auto_delete_exchange(topology, &binding.source));
+            end = end.max(self.auto_delete_exchanges(topology, vec![Name::clone(&binding.source)]));
         }
         end
     }
 
-    /// Removes all bindings of an exchange that left the registry, at both its ends.
-    pub(super) fn unbind_all_of_exchange(&self, topology: &mut Bindings, name: &Name) -> Lsn {
+    /// Removes all bindings of an exchange that left the registry, at both its ends. `bare` is told of those that lost a binding
+    /// by it: see [`Vhost::auto_delete_exchanges`].
+    pub(super) fn unbind_all_of_exchange(&self, topology: &mut Bindings, name: &Name, bare: &mut Vec<Name>) -> Lsn {
         let mut end = Lsn::default();
         for binding in topology.all_from(name) {
             topology.remove(&binding);
@@ -348,19 +349,21 @@ impl Vhost {
         for binding in topology.all_to(&BindingEnd::Exchange(Name::clone(name))) {
             topology.remove(&binding);
             end = end.max(self.unroute(topology, &binding, None, INTERNAL_USER));
-            end = end.max(self.auto_delete_exchange(topology, &binding.source));
+            bare.push(Name::clone(&binding.source));
         }
         end
     }
 
-    /// Deletes an auto-delete exchange that just lost its last binding as a source.
-    fn auto_delete_exchange(&self, topology: &mut Bindings, name: &Name) -> Lsn {
-        if topology.has_source(name) {
-            return Lsn::default();
+    /// Of exchanges that just lost a binding as a source, deletes those that go with their last one; by that others may lose
+    /// theirs. They stand on a list: a chain of them is as long as clients make it.
+    pub(super) fn auto_delete_exchanges(&self, topology: &mut Bindings, mut bare: Vec<Name>) -> Lsn {
+        let mut end = Lsn::default();
+        while let Some(name) = bare.pop() {
+            let exchange = self.exchanges.get(&name).filter(|exchange| exchange.auto_delete);
+            if let Some(exchange) = exchange.filter(|_| !topology.has_source(&name)) {
+                end = end.max(self.remove_one_exchange(topology, &exchange, INTERNAL_USER, &mut bare));
+            }
         }
-        match self.exchanges.get(name).filter(|exchange| exchange.auto_delete) {
-            Some(exchange) => self.remove_exchange(topology, &exchange, INTERNAL_USER),
-            None => Lsn::default(),
-        }
+        end
     }
 }

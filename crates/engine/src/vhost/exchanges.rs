@@ -16,7 +16,7 @@ use crate::queue::arguments::{check_alternate_exchange, check_equivalent, check_
 use crate::user::User;
 use crate::vhost::bindings::Bindings;
 use crate::vhost::delayed::{check_type, routing_kind};
-use crate::vhost::{Vhost, without_line_breaks};
+use crate::vhost::{Vhost, check_short, without_line_breaks};
 
 /// What an exchange.declare asks for.
 #[derive(Clone, Copy, Debug)]
@@ -46,9 +46,10 @@ impl Vhost {
     ///
     /// # Errors
     /// [`Error::DefaultExchange`], [`Error::AccessRefused`], [`Error::UnknownExchangeType`], [`Error::ReservedName`],
-    /// [`Error::Argument`], [`Error::Exchange`]
+    /// [`Error::LongName`], [`Error::Argument`], [`Error::TooManyExchanges`], [`Error::Exchange`]
     pub fn declare_exchange(&self, declare: &ExchangeDeclare<'_>, user: &User) -> Result<Lsn, Error> {
         let name = &*without_line_breaks(declare.name);
+        check_short("exchange", name)?;
         check_type(declare.kind)?;
         not_default(name)?;
         user.check(self, Verb::Configure, Resource::Exchange(name))?;
@@ -74,6 +75,10 @@ impl Vhost {
         if let Some(alternate) = &exchange.alternate {
             user.check(self, Verb::Read, Resource::Exchange(name))?;
             user.check(self, Verb::Write, Resource::Exchange(alternate))?;
+        }
+        if let Some(limit) = self.services.node.exchanges.reached() {
+            let (exchange, vhost) = (name.to_owned(), Name::clone(&self.name));
+            return Err(Error::TooManyExchanges { exchange, vhost, limit });
         }
         validate_arguments(kind, declare.arguments)?;
         let exchange = self.with_hidden_queue(&mut topology, exchange, declare.kind);
@@ -121,10 +126,12 @@ impl Vhost {
         self.write(topology, &record)
     }
 
-    pub(super) fn insert_exchange(&self, exchange: Exchange) -> Arc<Exchange> {
+    pub(crate) fn insert_exchange(&self, exchange: Exchange) -> Arc<Exchange> {
         self.apply_policies_to_exchange(&exchange);
         let exchange = Arc::new(exchange);
-        self.exchanges.insert_new(Name::clone(&exchange.name), Arc::clone(&exchange));
+        if self.exchanges.insert_new(Name::clone(&exchange.name), Arc::clone(&exchange)) {
+            self.services.node.exchanges.one_more();
+        }
         self.exchange_generation.fetch_add(1, Ordering::AcqRel);
         exchange
     }
@@ -148,12 +155,28 @@ impl Vhost {
         Ok(self.remove_exchange(&mut topology, &exchange, &user.name))
     }
 
+    /// Removes an exchange, and those that go with their last binding by that.
     pub(super) fn remove_exchange(&self, topology: &mut Bindings, exchange: &Exchange, user: &str) -> Lsn {
+        let mut bare = Vec::new();
+        let removed = self.remove_one_exchange(topology, exchange, user, &mut bare);
+        removed.max(self.auto_delete_exchanges(topology, bare))
+    }
+
+    /// Removes an exchange; `bare` is told of those that lost a binding by it.
+    pub(super) fn remove_one_exchange(
+        &self,
+        topology: &mut Bindings,
+        exchange: &Exchange,
+        user: &str,
+        bare: &mut Vec<Name>,
+    ) -> Lsn {
         self.services
             .event("exchange.deleted", |fields| fields.text("name", &exchange.name).text("vhost", &self.name).by(user));
-        self.exchanges.remove(&exchange.name);
+        if self.exchanges.remove(&exchange.name).is_some() {
+            self.services.node.exchanges.one_less();
+        }
         self.exchange_generation.fetch_add(1, Ordering::AcqRel);
-        let unbound = self.unbind_all_of_exchange(topology, &exchange.name);
+        let unbound = self.unbind_all_of_exchange(topology, &exchange.name, bare);
         let dropped = self.remove_hidden_queue(topology, exchange);
         if !exchange.durable {
             return unbound.max(dropped);

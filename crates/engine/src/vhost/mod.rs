@@ -7,6 +7,7 @@ mod exchanges;
 mod history;
 mod listing;
 mod metadata;
+mod pause;
 mod policies;
 mod publish;
 mod queues;
@@ -24,6 +25,7 @@ use crate::error::Error;
 use crate::events;
 use crate::exchange::{Exchange, ExchangeKind};
 use crate::journal::{Lsn, Record};
+use crate::limits::SHORT_STRING_BYTES_MAX;
 use crate::names::{ConnectionId, Name, QueueId};
 use crate::policy::Policies;
 use crate::queue::Queue;
@@ -36,6 +38,7 @@ pub use crate::vhost::exchanges::ExchangeDeclare;
 pub use crate::vhost::listing::{BindingFacts, BindingsOf};
 use crate::vhost::metadata::VhostFacts;
 pub use crate::vhost::metadata::{VhostLimits, VhostMetadata};
+pub(crate) use crate::vhost::pause::paused_queue;
 pub(crate) use crate::vhost::policies::REPLY_QUEUE_PREFIX;
 pub use crate::vhost::publish::Published;
 pub use crate::vhost::queues::{QueueDeclare, QueueDeleted};
@@ -115,7 +118,14 @@ impl Vhost {
 
     fn predeclare(&self, name: &str, kind: ExchangeKind, internal: bool) {
         let exchange = Exchange::new(name.into(), kind, true, false, internal, FieldTable::default());
-        self.exchanges.insert_new(Name::clone(&exchange.name), Arc::new(exchange));
+        if self.exchanges.insert_new(Name::clone(&exchange.name), Arc::new(exchange)) {
+            self.services.node.exchanges.one_more();
+        }
+    }
+
+    /// Holds up whoever creates, binds or deletes.
+    pub(crate) fn lock_topology(&self) -> impl Drop {
+        self.topology.lock()
     }
 
     /// Events of the whole broker are told here.
@@ -183,6 +193,12 @@ impl Vhost {
     fn next_queue_id(&self) -> QueueId {
         QueueId(self.queue_ids.fetch_add(1, Ordering::Relaxed) + 1)
     }
+}
+
+/// Refuses a name that no client could say: one that came by AMQP is never so long.
+pub(crate) fn check_short(kind: &'static str, name: &str) -> Result<(), Error> {
+    let bytes = name.len();
+    if bytes > SHORT_STRING_BYTES_MAX { Err(Error::LongName { kind, bytes }) } else { Ok(()) }
 }
 
 /// `name` without the line breaks that RabbitMQ takes out of the names of queues and exchanges.

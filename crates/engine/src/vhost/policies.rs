@@ -100,6 +100,11 @@ impl Vhost {
         }
     }
 
+    /// What a queue acts by under the policies that there are.
+    pub(super) fn effective_of(&self, queue: &Queue) -> QueueArguments {
+        effective(queue, &self.policies_of_queue(queue))
+    }
+
     pub(super) fn apply_policies_to_exchange(&self, exchange: &Exchange) {
         let applied = self.policies_of_exchange(exchange);
         exchange.set_policy_alternate(policy_alternate(&applied.definition()));
@@ -109,7 +114,7 @@ impl Vhost {
 /// What a queue acts by.
 fn effective(queue: &Queue, applied: &Applied) -> QueueArguments {
     if applied.is_none() {
-        return queue.settings.clone();
+        return QueueArguments::clone(&queue.settings);
     }
     let arguments = effective_arguments(queue.settings.queue_type, &queue.arguments, &applied.definition());
     QueueArguments::understand(&arguments)

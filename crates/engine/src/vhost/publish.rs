@@ -82,7 +82,8 @@ impl Vhost {
             batch.push(Incoming::kept(message), route, persistent);
         }
         batch.carry_out(&*self.services.journal, effects);
-        let arrived = |(was_routed, item): (bool, &Publication<'_>)| was_routed && !item.rejected;
+        let arrived =
+            |(was_routed, item): (bool, &Publication<'_>)| was_routed && !item.rejected && !batch.is_lost(item);
         routed_any.into_iter().zip(&batch.items).map(arrived).collect()
     }
 }

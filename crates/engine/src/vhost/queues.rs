@@ -19,7 +19,7 @@ use crate::queue::{Counts, NewQueue, Queue};
 use crate::user::User;
 use crate::vhost::bindings::Bindings;
 use crate::vhost::exchanges::bool_text;
-use crate::vhost::{REPLY_QUEUE_PREFIX, Vhost, without_line_breaks};
+use crate::vhost::{REPLY_QUEUE_PREFIX, Vhost, check_short, without_line_breaks};
 
 /// What a queue.declare asks for.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,7 @@ impl Vhost {
     /// Creates a queue, or compares it with the one that is there.
     ///
     /// # Errors
-    /// [`Error::AccessRefused`], [`Error::QueueLocked`], [`Error::ReservedName`], [`Error::Argument`]
+    /// [`Error::AccessRefused`], [`Error::QueueLocked`], [`Error::ReservedName`], [`Error::LongName`], [`Error::Argument`]
     pub fn declare_queue(
         &self,
         declare: &QueueDeclare<'_>,
@@ -81,6 +81,7 @@ impl Vhost {
             true => generated_name("amq.gen-", declare.random),
             false => without_line_breaks(declare.name).into_owned(),
         };
+        check_short("queue", &name)?;
         user.check(self, Verb::Configure, Resource::Queue(&name))?;
         count_one(&self.services.churn.queues_declared);
         let mut topology = self.topology.lock();
@@ -97,7 +98,7 @@ impl Vhost {
         if name.starts_with("amq.") && !server_named {
             return Err(Error::ReservedName { kind: "queue", name });
         }
-        self.check_queue_limit(&name)?;
+        self.check_queue_limits(&name)?;
         let settings = self.check_new_queue(&name, declare, user, server_named)?;
         let queue = Arc::new(Queue::new(NewQueue {
             id: self.next_queue_id(),
@@ -119,14 +120,19 @@ impl Vhost {
         Ok((queue, Counts::default(), lsn))
     }
 
-    /// Refuses a new queue where there are as many as there may be. Called with the topology's lock held.
+    /// Refuses a new queue where there are as many as there may be, here or in all vhosts together.
+    fn check_queue_limits(&self, name: &str) -> Result<(), Error> {
+        self.check_queue_limit(name)?;
+        let limit = self.services.node.queues.reached();
+        limit.map_or(Ok(()), |limit| Err(Error::TooManyQueuesInAll { queue: name.to_owned(), limit }))
+    }
+
+    /// Called with the topology's lock held.
     fn check_queue_limit(&self, name: &str) -> Result<(), Error> {
         let Some(limit) = self.limits().queues_max.filter(|limit| self.queues.len() as u64 >= *limit) else {
             return Ok(());
         };
-        // Addresses for direct replies are none to clients.
-        let is_counted = |queue: &Arc<Queue>| !queue.name.starts_with(REPLY_QUEUE_PREFIX);
-        let there = self.queues.all().iter().filter(|queue| is_counted(queue)).count();
+        let there = self.queues.all().iter().filter(|queue| !is_of_replies(queue)).count();
         if (there as u64) < limit {
             return Ok(());
         }
@@ -221,7 +227,9 @@ impl Vhost {
     }
 
     pub(super) fn insert_queue(&self, queue: &Arc<Queue>) {
-        self.queues.insert_new(Name::clone(&queue.name), Arc::clone(queue));
+        if self.queues.insert_new(Name::clone(&queue.name), Arc::clone(queue)) && !is_of_replies(queue) {
+            self.services.node.queues.one_more();
+        }
         queue.start_time();
         self.default_exchange_changed();
     }
@@ -291,10 +299,12 @@ impl Vhost {
             return Ok(QueueDeleted { messages: 0, lsn: topology.last_lsn });
         }
         let closed = queue.close(allowed, effects)?;
-        self.queues.remove(&queue.name);
+        if self.queues.remove(&queue.name).is_some() && !is_of_replies(queue) {
+            self.services.node.queues.one_less();
+        }
         self.default_exchange_changed();
         let unbound = self.unbind_all_to_queue(&mut topology, queue);
-        if !queue.name.starts_with(REPLY_QUEUE_PREFIX) {
+        if !is_of_replies(queue) {
             count_one(&self.services.churn.queues_deleted);
         }
         self.services.gone.add(queue);
@@ -303,7 +313,8 @@ impl Vhost {
             true => self.write(&mut topology, &Record::QueueDeleted { id: queue.id }),
             false => Lsn::default(),
         };
-        Ok(QueueDeleted { messages: closed.ready, lsn: unbound.max(deleted) })
+        let forgotten = self.forget_pause(&mut topology, queue);
+        Ok(QueueDeleted { messages: closed.ready, lsn: unbound.max(deleted).max(forgotten) })
     }
 
     /// The outcome for a queue that is not there: somebody else's deletion may not be durable yet.
@@ -317,4 +328,9 @@ impl Vhost {
             default.bump_generation();
         }
     }
+}
+
+/// Whether it is an address for direct replies, which is no queue to clients.
+fn is_of_replies(queue: &Queue) -> bool {
+    queue.name.starts_with(REPLY_QUEUE_PREFIX)
 }

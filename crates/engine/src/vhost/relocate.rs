@@ -75,7 +75,7 @@ impl Vhost {
         let lsn = batch.carry_out(&*self.services.journal, &mut effects);
         effects.carry_out();
         let outcomes = has_route.iter().zip(&batch.items).enumerate();
-        let arrived = outcomes.filter(|(_, (has_route, item))| **has_route && !item.rejected);
+        let arrived = outcomes.filter(|(_, (has_route, item))| **has_route && !item.rejected && !batch.is_lost(item));
         let arrived: Vec<usize> = arrived.map(|(place, _)| place).collect();
         let refused = in_hand.entries().len() - arrived.len();
         in_hand.keep(&arrived);

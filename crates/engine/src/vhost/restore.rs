@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use crate::exchange::table::validate_binding;
 use crate::exchange::{Destination, Exchange};
+use crate::log;
 use crate::names::Name;
 use crate::queue::arguments::QueueArguments;
 use crate::queue::{NewQueue, Queue};
@@ -51,7 +52,11 @@ impl Vhost {
             home: Weak::clone(&self.me),
             services: Arc::clone(&self.services),
         };
-        self.insert_queue(&Arc::new(Queue::restored(new, found)));
+        let queue = Arc::new(Queue::restored(new, found));
+        if found.messages > 0 {
+            queue.begin_under(&self.effective_of(&queue));
+        }
+        self.insert_queue(&queue);
         match problem {
             None => Ok(()),
             Some(error) => {
@@ -66,6 +71,10 @@ impl Vhost {
             let RestoredBinding { source, destination, .. } = found;
             format!("binding of '{destination}' to '{source}' in vhost '{}' is left out: {reason}", self.name)
         };
+        if found.source == log::EXCHANGE {
+            // It is not written down. Bindings of durable queues to it are.
+            self.declare_log_exchange();
+        }
         let source = self.exchange(&found.source).map_err(|error| left_out(&error))?;
         let name = Name::from(found.destination.as_str());
         let (end, to, queue_type) = if found.destination_is_queue {

@@ -53,11 +53,16 @@ impl Routed {
     }
 }
 
+/// A handful of queues or exchanges is compared one by one; a fan-out to thousands needs a set.
+const COMPARED_MAX: usize = 16;
+
 /// A walk over exchanges: each is visited once, so that rings of bindings end.
 struct Walk<'a> {
     queues: SmallVec<[Arc<Queue>; 4]>,
     seen_queues: HashSet<QueueId>,
     visited: SmallVec<[Name; 4]>,
+    /// The same, once they are many.
+    seen_exchanges: Option<HashSet<Name>>,
     next: SmallVec<[Arc<Exchange>; 4]>,
     grounds: SmallVec<[Generation; 2]>,
     histories: Vec<Arc<Exchange>>,
@@ -72,6 +77,7 @@ impl Vhost {
             queues: SmallVec::new(),
             seen_queues: HashSet::new(),
             visited: SmallVec::new(),
+            seen_exchanges: None,
             next: SmallVec::new(),
             grounds: SmallVec::new(),
             histories: Vec::new(),
@@ -130,8 +136,6 @@ impl Walk<'_> {
     }
 
     fn reach(&mut self, queue: &Arc<Queue>) {
-        // A handful is compared one by one; a fan-out to thousands needs a set.
-        const COMPARED_MAX: usize = 16;
         if self.queues.len() < COMPARED_MAX {
             if self.queues.iter().any(|known| known.id == queue.id) {
                 return;
@@ -155,9 +159,17 @@ impl Walk<'_> {
     }
 
     fn visit(&mut self, exchange: Arc<Exchange>) {
-        if !self.visited.contains(&exchange.name) {
-            self.visited.push(Name::clone(&exchange.name));
-            self.next.push(exchange);
+        if self.visited.len() < COMPARED_MAX {
+            if self.visited.contains(&exchange.name) {
+                return;
+            }
+        } else {
+            let seen = self.seen_exchanges.get_or_insert_with(|| self.visited.iter().cloned().collect());
+            if !seen.insert(Name::clone(&exchange.name)) {
+                return;
+            }
         }
+        self.visited.push(Name::clone(&exchange.name));
+        self.next.push(exchange);
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Debug, Write as _};
 use leveret_config::settings::{LogFormat, LogStyle};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -20,7 +20,7 @@ pub(super) struct Lines {
 }
 
 /// What stands where RabbitMQ has the number of an Erlang process.
-const PROCESS: &str = "<0.1.0>";
+pub(super) const PROCESS: &str = "<0.1.0>";
 
 /// The keys that each object has.
 const KEYS: [&str; 5] = ["time", "level", "msg", "pid", "domain"];
@@ -31,21 +31,25 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut told = Told::default();
-        event.record(&mut told);
-        let (level, target) = (event.metadata().level(), event.metadata().target());
-        let line = match self.format {
-            LogFormat::Json => told.json(Moment::now(), level, target),
-            LogFormat::Plain if self.style == LogStyle::Rabbit => told.plain(Moment::now(), level),
-            LogFormat::Plain => told.own(Moment::now(), level, target),
-        };
-        writer.write_str(&line)
+        writer.write_str(&self.line(&Told::of(event), Moment::now(), event.metadata()))
+    }
+}
+
+impl Lines {
+    /// What an event says, as one line or more, each with its end.
+    pub(super) fn line(self, told: &Told, now: Moment, about: &Metadata<'_>) -> String {
+        let (level, target) = (about.level(), about.target());
+        match self.format {
+            LogFormat::Json => told.json(now, level, target),
+            LogFormat::Plain if self.style == LogStyle::Rabbit => told.plain(now, level),
+            LogFormat::Plain => told.own(now, level, target),
+        }
     }
 }
 
 /// What an event says: its message, and what it is about.
 #[derive(Debug, Default)]
-struct Told {
+pub(super) struct Told {
     message: String,
     fields: Vec<(&'static str, Value)>,
 }
@@ -73,6 +77,12 @@ impl Visit for Told {
 }
 
 impl Told {
+    pub(super) fn of(event: &Event<'_>) -> Self {
+        let mut told = Self::default();
+        event.record(&mut told);
+        told
+    }
+
     fn add(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
@@ -81,7 +91,7 @@ impl Told {
     }
 
     /// The message with what it is about behind it.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = self.message.clone();
         for (name, value) in &self.fields {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -117,7 +127,7 @@ impl Told {
 }
 
 /// RabbitMQ's word for a level.
-fn word(level: &Level) -> &'static str {
+pub(super) fn word(level: &Level) -> &'static str {
     match *level {
         Level::ERROR => "error",
         Level::WARN => "warning",

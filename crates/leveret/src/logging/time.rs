@@ -13,30 +13,57 @@ impl Moment {
     pub(super) fn now() -> Self {
         Self { since_1970: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
     }
+
+    /// Seconds since 1970.
+    pub(super) fn seconds(self) -> u64 {
+        self.since_1970.as_secs()
+    }
+
+    /// As RFC 3164 has it: `Oct  3 09:57:11`.
+    pub(super) fn rfc3164(self) -> String {
+        let (_, month, day) = date(self.seconds() / DAY_S);
+        let month = usize::try_from(month - 1).ok().and_then(|month| MONTHS.get(month)).copied().unwrap_or_default();
+        let (hour, minute, second) = self.clock();
+        format!("{month} {day:>2} {hour:02}:{minute:02}:{second:02}")
+    }
+
+    /// As RFC 5424 has it: `2025-10-31T09:57:11.836278Z`.
+    pub(super) fn rfc5424(self) -> String {
+        let (year, month, day) = date(self.seconds() / DAY_S);
+        let (hour, minute, second) = self.clock();
+        let micros = self.since_1970.subsec_micros();
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+    }
+
+    /// Hour, minute and second.
+    fn clock(self) -> (u64, u64, u64) {
+        let seconds = self.seconds();
+        (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+    }
 }
 
-const DAY_S: u64 = 86_400;
+pub(super) const DAY_S: u64 = 86_400;
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.since_1970.as_secs();
-        let (year, month, day) = date(seconds / DAY_S);
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        let (year, month, day) = date(self.seconds() / DAY_S);
+        let (hour, minute, second) = self.clock();
         let micros = self.since_1970.subsec_micros();
         write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}+00:00")
     }
 }
 
 /// Year, month and day by the number of days since 1970.
-fn date(mut days: u64) -> (u64, u64, u64) {
+pub(super) fn date(mut days: u64) -> (u64, u64, u64) {
     let mut year = 1970;
     while days >= year_days(year) {
         days -= year_days(year);
         year += 1;
     }
-    let february = if year_days(year) == 366 { 29 } else { 28 };
     let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+    for length in month_days(year) {
         if days < length {
             break;
         }
@@ -44,6 +71,12 @@ fn date(mut days: u64) -> (u64, u64, u64) {
         month += 1;
     }
     (year, month, days + 1)
+}
+
+/// The days of a year's months.
+pub(super) fn month_days(year: u64) -> [u64; 12] {
+    let february = if year_days(year) == 366 { 29 } else { 28 };
+    [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 }
 
 fn year_days(year: u64) -> u64 {
@@ -67,5 +100,12 @@ mod tests {
             let moment = Moment { since_1970: Duration::from_micros(micros) };
             assert_eq!(moment.to_string(), text);
         }
+    }
+
+    #[test]
+    fn syslogs_have_times_of_their_own() {
+        let moment = Moment { since_1970: Duration::from_micros(1_709_456_631_836_278) };
+        assert_eq!(moment.rfc3164(), "Mar  3 09:03:51");
+        assert_eq!(moment.rfc5424(), "2024-03-03T09:03:51.836278Z");
     }
 }

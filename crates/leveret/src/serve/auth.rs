@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use leveret_config::settings::{self, AuthBackendKind, Settings, TlsVerify};
+use fancy_regex::Regex;
+use leveret_config::settings::{self, AuthBackendKind, PasswordRules, Settings, TlsVerify};
 use leveret_server::auth::{AuthConfig, Backend, BackendKind, ClientTls, HttpConfig, Mechanism, OAuth2Config};
+use leveret_server::engine::password::PasswordRule;
 use leveret_server::tls::{CertificateLogin, SanKind};
 
 /// What the settings say about logins.
@@ -14,7 +16,7 @@ pub(super) fn config(settings: &Settings) -> Result<AuthConfig, String> {
     });
     Ok(AuthConfig {
         mechanisms: mechanisms.collect::<Result<_, _>>()?,
-        anonymous: auth.anonymous.clone(),
+        anonymous: auth.anonymous_user.clone().map(|user| (user, auth.anonymous_password.clone())),
         loopback_users: settings.seed.loopback_users.clone(),
         backends: auth.backends.values().map(backend).collect::<Result<_, _>>()?,
         cached: backend(&auth.cached)?,
@@ -24,6 +26,20 @@ pub(super) fn config(settings: &Settings) -> Result<AuthConfig, String> {
         oauth2: oauth2(&auth.oauth2),
         #[cfg(feature = "ldap")]
         ldap: super::ldap::config(&auth.ldap),
+    })
+}
+
+/// Which passwords users may have.
+pub(super) fn password_rule(rules: &PasswordRules) -> Result<PasswordRule, String> {
+    Ok(match (rules.rule, &rules.pattern) {
+        (settings::PasswordRule::Length, _) => {
+            PasswordRule::BytesMin(usize::try_from(rules.bytes_min).unwrap_or(usize::MAX))
+        }
+        (settings::PasswordRule::Pattern, Some(pattern)) => {
+            Regex::new(pattern).map_err(|error| format!("credential_validator.regexp: {error}"))?;
+            PasswordRule::Matches(pattern.clone())
+        }
+        _ => PasswordRule::None,
     })
 }
 
@@ -100,5 +116,20 @@ pub(super) fn certificate_login(login: &settings::CertificateLogin) -> Certifica
             index: usize::try_from(login.san_index).unwrap_or(usize::MAX),
         },
         _ => CertificateLogin::DistinguishedName,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_for_passwords_are_checked() {
+        let rules =
+            |rule, pattern: Option<&str>| PasswordRules { rule, bytes_min: 8, pattern: pattern.map(str::to_owned) };
+        assert_eq!(password_rule(&rules(settings::PasswordRule::None, Some("("))), Ok(PasswordRule::None));
+        assert_eq!(password_rule(&rules(settings::PasswordRule::Length, None)), Ok(PasswordRule::BytesMin(8)));
+        let wrong = password_rule(&rules(settings::PasswordRule::Pattern, Some("("))).unwrap_err();
+        assert!(wrong.starts_with("credential_validator.regexp: "), "{wrong}");
     }
 }

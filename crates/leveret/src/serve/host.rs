@@ -74,12 +74,17 @@ pub(super) fn pid_paths(settings: &Settings, has_data_dir: bool) -> Vec<PathBuf>
 /// The keys whose values are others now, but for those that are taken up while the broker runs.
 pub(super) fn changed(before: &[Explained], after: &[Explained]) -> Vec<String> {
     let values = |rows: &[Explained]| -> BTreeMap<String, String> {
-        let lasting = rows.iter().filter(|row| !row.key.starts_with("log.") && row.key != "leveret.log");
+        let lasting = rows.iter().filter(|row| !is_taken_up(&row.key));
         lasting.map(|row| (row.key.clone(), row.value.clone())).collect()
     };
     let (before, after) = (values(before), values(after));
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).cloned().collect()
+}
+
+/// Whether a key takes effect while the broker runs.
+fn is_taken_up(key: &str) -> bool {
+    key == "leveret.log" || key.starts_with("log.") && (key.ends_with(".level") || key.contains(".rotation."))
 }
 
 #[cfg(test)]
@@ -95,8 +100,14 @@ mod tests {
     #[test]
     fn what_needs_a_restart_is_known() {
         let before = [row("heartbeat", "60"), row("log.console.level", "info"), row("frame_max", "1")];
-        let after = [row("heartbeat", "5"), row("log.console.level", "debug"), row("channel_max", "1")];
-        assert_eq!(changed(&before, &after), ["channel_max", "frame_max", "heartbeat"]);
+        let after = [
+            row("heartbeat", "5"),
+            row("log.console.level", "debug"),
+            row("channel_max", "1"),
+            row("log.file.rotation.count", "5"),
+            row("log.exchange", "true"),
+        ];
+        assert_eq!(changed(&before, &after), ["channel_max", "frame_max", "heartbeat", "log.exchange"]);
         assert_eq!(changed(&before, &before), Vec::<String>::new());
     }
 

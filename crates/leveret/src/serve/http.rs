@@ -1,8 +1,12 @@
 //! Settings of the HTTP API and of the metrics.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::{fs, io};
 
+use leveret_cli::{SOCKET, Socket};
 use leveret_config::settings::{self, Settings};
 use leveret_config::{Loaded, Origin};
 use leveret_management::config::CertificateFiles;
@@ -13,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::server::tls_config;
 
-/// The socket in the data directory, for the command-line tools.
-const SOCKET: &str = "leveret.sock";
+/// Who may look into a data directory that is made: its owner, and the group, as in Debian's packages.
+const DATA_DIR_MODE: u32 = 0o750;
 
 /// What HTTP is started with.
 #[derive(Clone)]
@@ -23,6 +27,8 @@ pub(crate) struct Http {
     /// There is a directory for the socket and the pid file.
     pub(crate) has_data_dir: bool,
     tls: Vec<Tls>,
+    /// The way to the socket of the command-line tools.
+    _socket: Option<Arc<Socket>>,
 }
 
 /// What the settings say about HTTP.
@@ -61,7 +67,7 @@ pub(super) fn config(loaded: &Loaded) -> Result<Http, String> {
         headers: management.headers.clone(),
         ..default
     };
-    Ok(Http { config, has_data_dir, tls })
+    Ok(Http { config, has_data_dir, tls, _socket: None })
 }
 
 /// The certificates of all listeners with TLS.
@@ -83,24 +89,31 @@ fn listeners(http: &settings::Http, place: &str, loaded: &mut Vec<Tls>) -> Resul
     let all = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     let mut listeners = Vec::new();
     if let Some(port) = http.port {
-        listeners.push(HttpListener::plain(SocketAddr::new(http.ip.unwrap_or(all), port)));
+        let plain = HttpListener::plain(SocketAddr::new(http.ip.unwrap_or(all), port));
+        listeners.push(HttpListener { backlog: http.backlog.unwrap_or(plain.backlog), ..plain });
     }
     if let Some(port) = http.tls_port {
         let config = tls_config(&http.tls).ok_or_else(|| format!("{place}.certfile and {place}.keyfile are needed"))?;
         let tls = Tls::load(&config).map_err(|error| format!("{place}: {error}"))?;
         loaded.push(tls.clone());
         let source = TlsSource::new(move || tls.acceptor());
-        listeners.push(HttpListener { address: SocketAddr::new(http.tls_ip.unwrap_or(all), port), tls: Some(source) });
+        let plain = HttpListener::plain(SocketAddr::new(http.tls_ip.unwrap_or(all), port));
+        let backlog = http.tls_backlog.unwrap_or(plain.backlog);
+        listeners.push(HttpListener { tls: Some(source), backlog, ..plain });
     }
     Ok(listeners)
 }
 
 impl Http {
     /// Makes the directory of the socket, if there is to be one.
-    pub(super) fn prepare(&self) -> Result<(), String> {
-        let Some(folder) = self.config.socket.as_deref().and_then(Path::parent) else { return Ok(()) };
-        std::fs::create_dir_all(folder)
-            .map_err(|error| format!("cannot make the data directory {}: {error}", folder.display()))
+    pub(super) fn prepare(&mut self) -> Result<(), String> {
+        let Some(path) = &self.config.socket else { return Ok(()) };
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let socket = make(folder).and_then(|()| Socket::at(path));
+        let socket = socket.map_err(|error| format!("cannot make the data directory {}: {error}", folder.display()))?;
+        self.config.socket = Some(socket.path().to_owned());
+        self._socket = Some(Arc::new(socket));
+        Ok(())
     }
 
     /// Takes up certificates that change, until `stop`.
@@ -120,8 +133,41 @@ impl Http {
     }
 }
 
+/// Makes a data directory that is not there. Messages and password hashes are in it: others are kept out.
+fn make(folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(DATA_DIR_MODE).create(folder) {
+        Err(_) if folder.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
 impl std::fmt::Debug for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Http").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn others_do_not_look_into_a_data_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o007;
+        let folder = place.path().join("a/b");
+        make(&folder).unwrap();
+        assert_eq!(mode(&folder), 0);
+        // One that is there stays as it is.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        make(&folder).unwrap();
+        assert_eq!(mode(&folder), 0o007);
+        fs::write(place.path().join("file"), "").unwrap();
+        assert!(make(&place.path().join("file")).is_err());
     }
 }

@@ -37,7 +37,9 @@ fn definitions(path: &Path) -> Result<Vec<Value>, String> {
     let mut paths: Vec<PathBuf> = if path.is_dir() {
         let entries = fs::read_dir(path).map_err(failed)?;
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+        let is_hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let is_json = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
+        paths.filter(|path| is_json(path) && !is_hidden(path)).collect()
     } else {
         vec![path.to_owned()]
     };
@@ -48,7 +50,8 @@ fn definitions(path: &Path) -> Result<Vec<Value>, String> {
 fn read(path: &Path) -> Result<Value, String> {
     let failed = |error: &dyn std::fmt::Display| format!("cannot load definitions from {}: {error}", path.display());
     let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let value: Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let value: Value = serde_json::from_str(text).map_err(|error| failed(&error))?;
     if value.is_object() { Ok(value) } else { Err(failed(&"expected a JSON object")) }
 }
 
@@ -182,7 +185,9 @@ mod tests {
     #[test]
     fn definitions_come_from_a_file_or_a_folder() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [("b.json", r#"{"b":1}"#), ("a.json", r#"{"a":1}"#), ("c.txt", "no")] {
+        for (name, text) in
+            [("b.json", "\u{feff}{\"b\":1}"), ("a.json", r#"{"a":1}"#), ("c.txt", "no"), (".d.json", "no")]
+        {
             fs::write(folder.path().join(name), text).unwrap();
         }
         assert_eq!(definitions(folder.path()), Ok(vec![json!({ "a": 1 }), json!({ "b": 1 })]));

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use leveret_config::settings::{self, Listener, Settings, TlsVerify};
+use leveret_server::engine::interceptors::Interceptors;
 use leveret_server::engine::password::HashingAlgorithm;
 use leveret_server::engine::queue::arguments::QueueType;
 use leveret_server::tls::TlsConfig;
@@ -117,6 +118,16 @@ fn terms(settings: &Settings) -> Result<Terms, String> {
         consumers_a_channel_max: usize::try_from(limits.consumer_max_per_channel.unwrap_or(0)).unwrap_or(usize::MAX),
         connections_max: limits.connection_max,
         channels_max: limits.channel_max_per_node,
+        vhosts_max: limits.vhost_max,
+        queues_max: limits.queue_max,
+        exchanges_max: limits.exchange_max,
+        prefetch: limits.default_prefetch,
+        prefetch_is_global: limits.default_prefetch_is_global,
+        interceptors: Interceptors {
+            timestamp: settings.interceptors.timestamp,
+            routing_node: settings.interceptors.routing_node,
+        },
+        passwords: auth::password_rule(&settings.auth.passwords)?,
         consumer_timeout_ms: limits.consumer_timeout_ms,
         default_queue_type,
         relaxed_queue_types: limits.relaxed_queue_type,

@@ -14,6 +14,8 @@ use crate::time::date_time;
 
 const DAY_S: u64 = 86_400;
 
+const NO_CERTIFICATE: &str = "The certificate file does not contain a certificate that can be read";
+
 /// So many days, weeks, months or years in seconds.
 pub(super) fn seconds(within: &str, unit: &str) -> Result<Duration, ApiError> {
     let within: u32 = within.parse().map_err(|_| ApiError::bad_request("Invalid expiration value."))?;
@@ -60,15 +62,19 @@ fn ends(path: &Path, by: SystemTime) -> Vec<String> {
         return vec!["The certificate file cannot be read".to_owned()];
     };
     let by_s = by.duration_since(SystemTime::UNIX_EPOCH).map(|by| by.as_secs()).unwrap_or(u64::MAX);
-    let ends = certificates.filter_map(|certificate| {
+    let ends = certificates.map(|certificate| {
         let end_s = certificate.ok().and_then(|certificate| end_s(&certificate));
         match end_s {
-            None => Some("The certificate file does not contain a certificate that can be read".to_owned()),
+            None => Some(NO_CERTIFICATE.to_owned()),
             Some(end_s) if end_s < by_s => Some(date_time(end_s)),
             Some(_) => None,
         }
     });
-    ends.collect()
+    let ends: Vec<Option<String>> = ends.collect();
+    if ends.is_empty() {
+        return vec![NO_CERTIFICATE.to_owned()];
+    }
+    ends.into_iter().flatten().collect()
 }
 
 /// When a certificate ends, in seconds since 1970.
@@ -91,13 +97,19 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_reported() {
-        let files = CertificateFiles {
-            protocol: "amqp/ssl".to_owned(),
-            address: ([127, 0, 0, 1], 5671).into(),
-            certfile: "/nowhere".into(),
-            cacertfile: None,
-        };
-        let expiring = expiring(&[files], "n", Duration::ZERO);
-        assert_eq!((&expiring[0]["port"], &expiring[0]["cacertfile_expires_on"]), (&json!(5671), &json!([])));
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        for (certfile, reason) in
+            [(Path::new("/nowhere"), "The certificate file cannot be read"), (empty.path(), NO_CERTIFICATE)]
+        {
+            let files = CertificateFiles {
+                protocol: "amqp/ssl".to_owned(),
+                address: ([127, 0, 0, 1], 5671).into(),
+                certfile: certfile.to_owned(),
+                cacertfile: None,
+            };
+            let expiring = expiring(&[files], "n", Duration::ZERO);
+            assert_eq!((&expiring[0]["port"], &expiring[0]["cacertfile_expires_on"]), (&json!(5671), &json!([])));
+            assert_eq!(expiring[0]["certfile_expires_on"], json!([reason]));
+        }
     }
 }

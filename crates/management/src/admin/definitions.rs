@@ -84,6 +84,9 @@ async fn post(call: Call) -> Answer {
         import(api.broker(), &document, options)
     });
     let imported = imported.await.map_err(|error| ApiError::Internal(error.to_string()))?.map_err(refusal)?;
+    for skipped in &imported.skipped {
+        tracing::warn!("{skipped}");
+    }
     call.api.durable(imported.lsn).await?;
     Ok(imported_answer(&call, is_form))
 }
@@ -101,6 +104,12 @@ fn imported_answer(call: &Call, is_form: bool) -> Response {
     let redirect = multipart::boundary(&call.header(CONTENT_TYPE.as_str()).unwrap_or_default())
         .and_then(|boundary| multipart::field(&call.body, &boundary, "redirect").map(<[u8]>::to_vec))
         .and_then(|redirect| String::from_utf8(redirect).ok())
-        .filter(|redirect| redirect.starts_with('/') || redirect.starts_with('#'));
-    redirect.map_or_else(answer::no_content, |redirect| answer::moved(&redirect))
+        // To a page of ours, and of nobody else.
+        .filter(|redirect| redirect.starts_with('#') || is_own_path(redirect));
+    redirect.map_or_else(answer::no_content, |redirect| answer::see_other(&redirect))
+}
+
+/// Whether a browser stays with us when it is sent there.
+fn is_own_path(place: &str) -> bool {
+    place.strip_prefix('/').is_some_and(|rest| !rest.starts_with(['/', '\\']))
 }

@@ -69,6 +69,7 @@ impl From<AdminError> for ApiError {
             AdminError::NoUser(_) => Self::not_found("user_not_found"),
             AdminError::Nothing { .. } => Self::NoObject,
             AdminError::Protected(_) => Self::PreconditionFailed(error.to_string()),
+            AdminError::Password(explanation) => Self::PasswordRefused(explanation),
             other => Self::bad_request(other.to_string()),
         }
     }

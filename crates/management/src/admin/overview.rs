@@ -10,6 +10,7 @@ use crate::admin::global_parameters::CLUSTER_TAGS;
 use crate::facts::{ERLANG_FULL_VERSION, ERLANG_VERSION, crypto_lib_version};
 use crate::http::call::Call;
 use crate::http::routes::{Answer, Resource, Right};
+use crate::messaging::stats::Spans;
 use crate::state::Api;
 use crate::stats::{self, Past};
 
@@ -103,20 +104,20 @@ fn sum(vhosts: &[Arc<Vhost>]) -> (u64, u64) {
 
 /// What happens in all, or in the vhosts that are seen.
 fn traffic(call: &Call, vhosts: &[Arc<Vhost>]) -> Map<String, Value> {
-    let (statistics, query) = (call.api.node.statistics(), &call.query);
+    let (statistics, spans) = (call.api.node.statistics(), Spans::of(&call.query, vhosts.len()));
     let (mut messages, mut lengths);
     if call.access.is_monitoring() {
         let past: Past<'_> = &|span| statistics.total_history(span);
         let sample = statistics.total();
-        messages = stats::messages(&sample, query, past);
-        lengths = stats::lengths(sum(vhosts), &sample, query, past);
+        messages = stats::messages(&sample, spans, past);
+        lengths = stats::lengths(sum(vhosts), &sample, spans, past);
     } else {
         (messages, lengths) = (Map::new(), Map::new());
         for vhost in vhosts {
-            let past: Past<'_> = &|_| Vec::new();
+            let past: Past<'_> = &|span| statistics.vhost_history(&vhost.name, span);
             let sample = statistics.vhost(&vhost.name).unwrap_or_default();
-            stats::add(&mut messages, stats::messages(&sample, query, past));
-            stats::add(&mut lengths, stats::lengths(stats::waiting(vhost), &sample, query, past));
+            stats::add(&mut messages, stats::messages(&sample, spans, past));
+            stats::add(&mut lengths, stats::lengths(stats::waiting(vhost), &sample, spans, past));
         }
     }
     // Disks are read and written by the store alone, which is not counted by message.

@@ -1,11 +1,19 @@
 //! Runtime parameters: `/api/parameters`.
 
 use leveret_server::engine::admin::Parameter;
+use leveret_server::engine::policy::PolicyKind;
 use serde_json::{Value, json};
 
+use crate::admin::policies::check_writable;
 use crate::error::ApiError;
 use crate::http::call::{Call, find_by_name};
 use crate::http::routes::{Answer, Resource, Right};
+
+/// The component of operator policies.
+const OPERATOR_POLICY: &str = "operator_policy";
+
+/// The component of vhosts' limits.
+const VHOST_LIMITS: &str = "vhost-limits";
 
 pub(super) fn resources() -> Vec<Resource> {
     vec![
@@ -50,7 +58,20 @@ async fn get(call: Call) -> Answer {
     call.one(facts(&call.parameter().ok_or(ApiError::NoObject)?))
 }
 
+/// What has paths of its own that are not for everybody can be reached as a parameter, too: by the same people.
+fn check_component(call: &Call) -> Result<(), ApiError> {
+    let component = call.param("component");
+    if !matches!(component, OPERATOR_POLICY | VHOST_LIMITS) {
+        return Ok(());
+    }
+    if !call.access.is_administrator() {
+        return Err(ApiError::not_authorised("Not administrator user"));
+    }
+    if component == OPERATOR_POLICY { check_writable(call, PolicyKind::Operator) } else { Ok(()) }
+}
+
 async fn put(call: Call) -> Answer {
+    check_component(&call)?;
     let vhost = call.vhost()?;
     let fields = call.fields()?;
     fields.require(&["value"])?;
@@ -62,6 +83,7 @@ async fn put(call: Call) -> Answer {
 }
 
 async fn delete(call: Call) -> Answer {
+    check_component(&call)?;
     let Parameter { vhost, component, name, .. } = call.parameter().ok_or(ApiError::NoObject)?;
     let done = call.api.broker().clear_parameter(&vhost, &component, &name, call.access.name());
     call.done(done).await

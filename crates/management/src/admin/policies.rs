@@ -128,7 +128,7 @@ async fn delete(call: Call, kind: PolicyKind) -> Answer {
 }
 
 /// Operators may keep their policies out of the API's reach (`management.restrictions.operator_policy_changes.disabled`).
-fn check_writable(call: &Call, kind: PolicyKind) -> Result<(), ApiError> {
+pub(super) fn check_writable(call: &Call, kind: PolicyKind) -> Result<(), ApiError> {
     if kind == PolicyKind::User || call.api.config.operator_policies_writable {
         return Ok(());
     }

@@ -123,13 +123,13 @@ async fn stop_app(call: Call) -> Answer {
 }
 
 async fn reset(call: Call) -> Answer {
-    let (broker, actor) = (call.api.broker().clone(), call.access.name().to_owned());
-    let done = tokio::task::spawn_blocking(move || begin_anew(&broker, &actor)).await;
+    let (api, actor) = (call.api.clone(), call.access.name().to_owned());
+    let done = tokio::task::spawn_blocking(move || begin_anew(api.broker(), &api.config.default_user, &actor)).await;
     call.done(done.map_err(|error| ApiError::Internal(error.to_string()))?).await
 }
 
 /// Deletes what was set up, and begins as a new node does.
-fn begin_anew(broker: &Broker, actor: &str) -> Result<Done, AdminError> {
+fn begin_anew(broker: &Broker, first: &DefaultUser, actor: &str) -> Result<Done, AdminError> {
     for vhost in broker.vhosts() {
         broker.set_deletion_protection(&vhost.name, false, actor)?;
         broker.delete_vhost(&vhost.name, actor)?;
@@ -141,7 +141,7 @@ fn begin_anew(broker: &Broker, actor: &str) -> Result<Done, AdminError> {
         // Some are not for anybody to clear.
         let _ = broker.clear_global_parameter(&parameter.name, actor);
     }
-    broker.seed(&DefaultUser::default())
+    broker.seed(first)
 }
 
 async fn alarms(call: Call) -> Answer {

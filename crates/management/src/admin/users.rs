@@ -91,12 +91,10 @@ async fn put(call: Call) -> Answer {
 }
 
 fn password(fields: &Fields) -> Result<Password, ApiError> {
-    match (fields.text("password"), fields.text("password_hash")) {
+    match (fields.checked_text("password")?, fields.checked_text("password_hash")?) {
         (Some(_), Some(_)) => Err(ApiError::bad_request("both_password_and_password_hash_are_provided")),
-        // Nobody can log in by the empty password.
-        (Some(""), None) => Ok(Password::None),
+        // Nobody can log in by an empty one.
         (Some(password), None) => Ok(Password::Plain(password.to_owned())),
-        (None, Some("")) => Ok(Password::None),
         (None, Some(hash)) => Ok(Password::Hash { hash: hash.to_owned(), algorithm: algorithm(fields)? }),
         // Without either nobody can log in by password as this user any more, as with RabbitMQ.
         (None, None) => Ok(Password::None),
@@ -104,7 +102,7 @@ fn password(fields: &Fields) -> Result<Password, ApiError> {
 }
 
 fn algorithm(fields: &Fields) -> Result<Option<HashingAlgorithm>, ApiError> {
-    let Some(name) = fields.text("hashing_algorithm") else { return Ok(None) };
+    let Some(name) = fields.checked_text("hashing_algorithm")? else { return Ok(None) };
     let known = HashingAlgorithm::parse(name);
     known.map(Some).ok_or_else(|| ApiError::bad_request(format!("unknown hashing algorithm '{name}'")))
 }

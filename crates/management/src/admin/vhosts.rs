@@ -12,6 +12,7 @@ use crate::http::answer;
 use crate::http::call::{Call, find_by_name};
 use crate::http::routes::{Answer, Resource, Right};
 use crate::list::Row;
+use crate::messaging::stats::Spans;
 use crate::stats;
 
 pub(super) fn resources() -> Vec<Resource> {
@@ -40,6 +41,7 @@ pub(super) fn resources() -> Vec<Resource> {
 struct VhostRow<'a> {
     vhost: Arc<Vhost>,
     call: &'a Call,
+    spans: Spans,
 }
 
 impl Row for VhostRow<'_> {
@@ -48,20 +50,22 @@ impl Row for VhostRow<'_> {
     }
 
     fn fill(&self) -> Value {
-        facts(self.call, &self.vhost)
+        facts(self.call, &self.vhost, self.spans)
     }
 }
 
 async fn list(call: Call) -> Answer {
-    call.list(call.vhosts()?.into_iter().map(|vhost| VhostRow { vhost, call: &call }).collect())
+    let vhosts = call.vhosts()?;
+    let spans = Spans::of(&call.query, call.rows_filled(vhosts.len()));
+    call.list(vhosts.into_iter().map(|vhost| VhostRow { vhost, call: &call, spans }).collect())
 }
 
 async fn get(call: Call) -> Answer {
     let vhost = call.existing_vhost()?;
-    call.one(facts(&call, &vhost))
+    call.one(facts(&call, &vhost, Spans::of(&call.query, 1)))
 }
 
-fn facts(call: &Call, vhost: &Vhost) -> Value {
+fn facts(call: &Call, vhost: &Vhost, spans: Spans) -> Value {
     let VhostMetadata { description, tags, default_queue_type, tracing, protected_from_deletion } = vhost.metadata();
     let queue_type = default_queue_type.map_or("undefined", QueueType::as_str);
     let mut metadata = Map::new();
@@ -83,7 +87,7 @@ fn facts(call: &Call, vhost: &Vhost) -> Value {
     if !call.is_without_stats()
         && let Value::Object(facts) = &mut facts
     {
-        facts.extend(stats::vhost(&call.api, vhost, &call.query));
+        facts.extend(stats::vhost(&call.api, vhost, spans));
     }
     facts
 }
@@ -115,14 +119,14 @@ fn metadata(call: &Call, known: VhostMetadata) -> Result<VhostMetadata, ApiError
         }
         Some(_) => return Err(ApiError::bad_request("tags must be a list of strings, or a string with commas")),
     };
-    let queue_type = fields.text("default_queue_type").or_else(|| fields.text("defaultqueuetype"));
+    let queue_type = fields.checked_text("default_queue_type")?.or(fields.checked_text("defaultqueuetype")?);
     let default_queue_type = match queue_type {
         None => known.default_queue_type,
         Some("" | "undefined") => None,
         Some(name) => Some(queue_type_of(name)?),
     };
     Ok(VhostMetadata {
-        description: fields.text("description").map_or(known.description, str::to_owned),
+        description: fields.checked_text("description")?.map_or(known.description, str::to_owned),
         tags,
         default_queue_type,
         tracing: fields.bool_or("tracing", known.tracing)?,

@@ -1,8 +1,9 @@
 //! What happens, line by line for as long as somebody listens: `/api/leveret/events`, `/api/leveret/log/stream`.
 
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -148,20 +149,49 @@ impl Drop for Events {
 
 async fn log(call: Call) -> Answer {
     let failed = |error: std::io::Error| ApiError::bad_request(format!("the log cannot be read: {error}"));
-    let mut file = File::open(log_file(&call)?).map_err(failed)?;
-    file.seek(SeekFrom::End(0)).map_err(failed)?;
-    Ok(watch(Log(file)))
+    Ok(watch(Log::at_end(log_file(&call)?).map_err(failed)?))
 }
 
 /// The log's file, read to where it ended.
-struct Log(File);
+struct Log {
+    path: String,
+    file: File,
+}
+
+impl Log {
+    fn at_end(path: String) -> io::Result<Self> {
+        let mut file = File::open(&path)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self { path, file })
+    }
+
+    fn read(&mut self) -> Vec<u8> {
+        let mut news = Vec::new();
+        // What cannot be read now may be later.
+        let _ = (&mut self.file).take(PIECE_BYTES).read_to_end(&mut news);
+        news
+    }
+
+    /// The file that is there now in place of this one, which was moved away.
+    fn successor(&self) -> Option<File> {
+        let (there, own) = (fs::metadata(&self.path).ok()?, self.file.metadata().ok()?);
+        let is_other = (there.dev(), there.ino()) != (own.dev(), own.ino());
+        if is_other { File::open(&self.path).ok() } else { None }
+    }
+}
 
 impl Watched for Log {
     /// Files answer at once where the system has just written them.
     fn look(&mut self) -> Vec<u8> {
-        let mut news = Vec::new();
-        // What cannot be read now may be later.
-        let _ = (&mut self.0).take(PIECE_BYTES).read_to_end(&mut news);
+        let news = self.read();
+        if news.is_empty()
+            && let Some(file) = self.successor()
+        {
+            // What came to the old one since the last look.
+            let last = self.read();
+            self.file = file;
+            return last;
+        }
         news
     }
 }
@@ -176,13 +206,19 @@ mod tests {
     fn a_log_is_followed_from_its_end() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"before\n").unwrap();
-        let mut opened = File::open(file.path()).unwrap();
-        opened.seek(SeekFrom::End(0)).unwrap();
-        let mut log = Log(opened);
+        let path = file.path().display().to_string();
+        let mut log = Log::at_end(path.clone()).unwrap();
         assert_eq!(log.look(), b"");
         file.write_all(b"one\ntw").unwrap();
         assert_eq!(log.look(), b"one\ntw");
         file.write_all(b"o\n").unwrap();
         assert_eq!((log.look(), log.look()), (b"o\n".to_vec(), Vec::new()));
+        // Rotated: what is there now is another file.
+        let moved = format!("{path}.1");
+        fs::rename(&path, &moved).unwrap();
+        fs::write(&path, "new\n").unwrap();
+        file.write_all(b"last\n").unwrap();
+        assert_eq!((log.look(), log.look(), log.look()), (b"last\n".to_vec(), Vec::new(), b"new\n".to_vec()));
+        fs::remove_file(&moved).unwrap();
     }
 }

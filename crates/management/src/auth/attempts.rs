@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use parking_lot::Mutex;
 
+use crate::limits::NAME_BYTES_MAX;
+
 /// Most pairs of address and user that are told apart.
 const SOURCES_MAX: usize = 1024;
 
@@ -46,8 +48,11 @@ impl Attempts {
     pub fn count(&self, from: IpAddr, user: &str, is_success: bool) {
         let mut counts = self.counts.lock();
         counts.all.count(is_success);
+        // Whoever tries many names, or long ones, does not fill our memory.
+        if user.len() > NAME_BYTES_MAX {
+            return;
+        }
         let source = (from.to_canonical(), user.to_owned());
-        // Whoever tries many names does not fill our memory.
         if counts.by_source.len() < SOURCES_MAX || counts.by_source.contains_key(&source) {
             counts.by_source.entry(source).or_default().count(is_success);
         }
@@ -112,5 +117,8 @@ mod tests {
         }
         assert_eq!(attempts.by_source().len(), SOURCES_MAX);
         assert_eq!(attempts.all().failed, 2 * SOURCES_MAX as u64);
+        let attempts = Attempts::default();
+        attempts.count(IpAddr::from([10, 0, 0, 1]), &"x".repeat(NAME_BYTES_MAX + 1), false);
+        assert_eq!((attempts.all().failed, attempts.by_source()), (1, Vec::new()));
     }
 }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
-use crate::limits::{LOGIN_CACHE, LOGIN_CACHE_MAX, LOGINS_AT_ONCE};
+use crate::limits::{LOGIN_CACHE, LOGIN_CACHE_MAX, LOGINS_AT_ONCE, NAME_BYTES_MAX};
 use crate::state::Api;
 
 /// The mechanism that name and password of HTTP Basic amount to.
@@ -54,6 +54,10 @@ impl Logins {
     /// # Errors
     /// 401
     pub async fn log_in(&self, api: &Api, name: &str, secret: &[u8], ip: IpAddr) -> Result<Arc<User>, ApiError> {
+        // Nobody is called so; the name would only be logged.
+        if name.len() > NAME_BYTES_MAX {
+            return Err(ApiError::NotAuthenticated);
+        }
         let digest = self.keys.each_ref().map(|key| key.hash_one((name, secret, ip)));
         if let Some(user) = self.recent(name, digest) {
             return Ok(user);

@@ -46,6 +46,12 @@ pub fn moved(location: &str) -> Response {
     with_location(StatusCode::MOVED_PERMANENTLY, location)
 }
 
+/// 303 to a page that tells what came of it.
+#[must_use]
+pub fn see_other(location: &str) -> Response {
+    with_location(StatusCode::SEE_OTHER, location)
+}
+
 fn with_location(status: StatusCode, location: &str) -> Response {
     let mut response = empty(status);
     response.headers_mut().extend(HeaderValue::from_str(location).ok().map(|location| (LOCATION, location)));

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::limits::NAME_BYTES_MAX;
 
 /// The fields of a request's body.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +38,30 @@ impl Fields {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
+    }
+
+    /// A text, if the field is there.
+    ///
+    /// # Errors
+    /// 400 when it is something else.
+    pub fn checked_text(&self, name: &str) -> Result<Option<&str>, ApiError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(ApiError::bad_request(format!("{name}: not a string"))),
+        }
+    }
+
+    /// The routing key in the field of that name, if it is there.
+    ///
+    /// # Errors
+    /// 400 when it is no text, or too long to be one.
+    pub fn routing_key(&self) -> Result<Option<&str>, ApiError> {
+        let key = self.checked_text("routing_key")?;
+        if key.is_some_and(|key| key.len() > NAME_BYTES_MAX) {
+            return Err(ApiError::bad_request("routing_key: longer than 255 bytes"));
+        }
+        Ok(key)
     }
 
     /// A yes or no, also as the text that some clients send.
@@ -89,6 +114,8 @@ fn atom(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -109,5 +136,13 @@ mod tests {
         assert_eq!(error, "bad request: [{key_missing,configure},{key_missing,'apply-to'}]");
         assert_eq!(fields.integer("n").unwrap(), Some(5));
         assert!(fields.bool_or("b", false).unwrap() && fields.integer("b").is_err());
+        assert_eq!((fields.checked_text("n").unwrap(), fields.checked_text("write").unwrap()), (Some("5"), None));
+        for (body, reason) in [
+            (json!({ "routing_key": 5 }), "routing_key: not a string"),
+            (json!({ "routing_key": "k".repeat(256) }), "routing_key: longer than 255 bytes"),
+        ] {
+            let refused = Fields::parse(body.to_string().as_bytes()).unwrap();
+            assert_eq!(refused.routing_key().unwrap_err().to_string(), format!("bad request: {reason}"));
+        }
     }
 }

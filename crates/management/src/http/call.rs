@@ -14,6 +14,7 @@ use crate::error::ApiError;
 use crate::http::answer;
 use crate::http::body::Fields;
 use crate::http::query::Query;
+use crate::limits::PAGE_SIZE;
 use crate::list::{self, Listing, Row};
 use crate::state::Api;
 
@@ -118,6 +119,19 @@ impl Call {
     #[must_use]
     pub fn has_queue_totals(&self) -> bool {
         self.api.config.enable_queue_totals || self.query.is_true("enable_queue_totals")
+    }
+
+    /// How many of so many rows are filled for the list that is asked for.
+    #[must_use]
+    pub fn rows_filled(&self, rows: usize) -> usize {
+        let is_page = self.query.get("page").is_some();
+        match self.query.get("sort") {
+            None | Some("" | "name" | "vhost") if is_page => {
+                let size = self.query.number("page_size").and_then(|size| usize::try_from(size).ok());
+                size.unwrap_or(PAGE_SIZE).min(rows)
+            }
+            _ => rows,
+        }
     }
 
     /// Answers with one object, cut to the columns asked for.

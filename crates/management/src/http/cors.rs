@@ -8,16 +8,25 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::Cors;
 
+/// Stands for all origins.
+const ANY: &str = "*";
+
 /// Adds what lets a page use the answer, if its origin is allowed.
 pub(super) fn allow_origin(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) -> bool {
     response.append(VARY, HeaderValue::from_static("accept, accept-encoding, origin"));
-    let Some(origin) = request.get(ORIGIN) else { return false };
-    let is_allowed = cors.allow_origins.iter().any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes());
-    if is_allowed {
+    // Pages that come from nowhere in particular are nobody's.
+    let Some(origin) = request.get(ORIGIN).filter(|origin| *origin != "null") else { return false };
+    if cors.allow_origins.iter().any(|allowed| allowed != ANY && allowed.as_bytes() == origin.as_bytes()) {
         response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        return true;
     }
-    is_allowed
+    let is_any = cors.allow_origins.iter().any(|allowed| allowed == ANY);
+    if is_any {
+        // No page but those that are named acts with the password that a browser remembers.
+        response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static(ANY));
+    }
+    is_any
 }
 
 /// Adds what a browser asks for before it sends a request proper.

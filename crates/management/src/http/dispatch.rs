@@ -1,6 +1,8 @@
 //! What happens to every request before and after its handler, in RabbitMQ's order: method, credentials, right, type, body.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::RequestPartsExt as _;
 use axum::body::Body;
@@ -11,15 +13,18 @@ use http::header::{ACCEPT, ALLOW, AUTHORIZATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 use tokio::time::timeout;
 
 use crate::auth::{self, Peer};
 use crate::error::ApiError;
 use crate::http::call::{Call, PathParams};
 use crate::http::query::Query;
-use crate::http::routes::{Answer, Operation, Resource};
+use crate::http::routes::{Answer, Operation, Resource, Right};
 use crate::http::{answer, cors};
-use crate::limits::BODY_TIMEOUT;
+use crate::limits::{BODY_TIMEOUT, OPEN_BODY_BYTES_MAX};
+use crate::messaging::stats::check_spans;
 use crate::state::Api;
 
 /// Answers a request to `resource`.
@@ -65,10 +70,33 @@ async fn carry_out(api: &Api, resource: &Resource, request: Request) -> Answer {
     take_credentials_of_link(resource, &query, &mut parts.headers);
     let access = auth::authorize(api, operation.right, peer, &parts.headers, &path).await?;
     check_acceptable(operation, &parts.headers)?;
-    let body = read(body, api.config.body_bytes_max).await?;
+    check_spans(&query)?;
+    let body = read(body, body_bytes_max(api, operation)).await?;
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method };
     let call = Call { api: api.clone(), access, method, path, query, headers: parts.headers, body };
-    (operation.handler)(call).await
+    Apart((operation.handler)(call)).await
+}
+
+/// Carries a handler out where it may take its time: to write a list of all queues, or to read a large body from the disk.
+struct Apart<F>(F);
+
+impl<F: Future + Unpin> Future for Apart<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let handler = Pin::new(&mut self.get_mut().0);
+        match Handle::current().runtime_flavor() {
+            // Others go on with what else this thread would do.
+            RuntimeFlavor::MultiThread => block_in_place(|| handler.poll(context)),
+            _ => handler.poll(context),
+        }
+    }
+}
+
+/// Who has no credentials has little to say.
+fn body_bytes_max(api: &Api, operation: &Operation) -> usize {
+    let bytes_max = api.config.body_bytes_max;
+    if operation.right == Right::Open { bytes_max.min(OPEN_BODY_BYTES_MAX) } else { bytes_max }
 }
 
 async fn path_params(parts: &mut Parts) -> Result<PathParams, ApiError> {
@@ -108,5 +136,24 @@ fn decorate(api: &Api, headers: &mut HeaderMap) {
     for (name, value) in &api.config.headers {
         let name = HeaderName::try_from(name.as_str()).ok();
         headers.extend(name.zip(HeaderValue::from_str(value).ok()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_handler_that_takes_its_time_holds_nobody_up() {
+        let handler = poll_fn(|_| {
+            let (done, others) = channel();
+            tokio::spawn(async move { done.send(()) });
+            Poll::Ready(others.recv_timeout(Duration::from_secs(30)))
+        });
+        assert_eq!(tokio::spawn(Apart(handler)).await.unwrap(), Ok(()));
     }
 }

@@ -1,5 +1,7 @@
 //! Forms with files (`multipart/form-data`), as far as an upload needs them.
 
+use crate::limits::BOUNDARY_BYTES_MAX;
+
 /// What divides the parts of a form; none where the content is no such form.
 #[must_use]
 pub fn boundary(content_type: &str) -> Option<String> {
@@ -11,7 +13,7 @@ pub fn boundary(content_type: &str) -> Option<String> {
         let (name, value) = parameter.trim().split_once('=')?;
         name.eq_ignore_ascii_case("boundary").then(|| value.trim_matches('"').to_owned())
     });
-    boundary.filter(|boundary| !boundary.is_empty())
+    boundary.filter(|boundary| (1..=BOUNDARY_BYTES_MAX).contains(&boundary.len()))
 }
 
 /// The contents of a field of the form; the name is empty for a part that has none.
@@ -74,5 +76,6 @@ mod tests {
         assert_eq!(boundary("Multipart/Form-Data;boundary=--x"), Some("--x".to_owned()));
         assert_eq!(boundary("application/json"), None);
         assert_eq!(boundary("text/plain; boundary=x"), None);
+        assert_eq!(boundary(&format!("multipart/form-data; boundary={}", "-".repeat(71))), None);
     }
 }

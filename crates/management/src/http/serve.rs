@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,7 +17,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,18 +34,24 @@ pub(crate) struct Serving {
     pub(crate) router: Router,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// Most connections to each address at a time.
+    pub(crate) connections_max: usize,
 }
+
+/// A place among the connections to an address; it is free again when this is dropped.
+type Place = OwnedSemaphorePermit;
 
 impl Serving {
     /// Listens on an address until it is told to stop. Gives back where.
     pub(crate) async fn tcp(&self, listener: &HttpListener) -> io::Result<SocketAddr> {
-        let socket = bind(listener.address).await?;
+        let socket = bind(listener.address, listener.backlog)?;
         let address = socket.local_addr()?;
         let (serving, tls) = (self.clone(), listener.tls.clone());
+        let places = Arc::new(Semaphore::new(self.connections_max));
         self.tasks.spawn(async move {
-            while let Some(accepted) = serving.unless_stopped(socket.accept()).await {
+            while let Some(accepted) = serving.unless_stopped(accept(&socket, &places)).await {
                 match accepted {
-                    Ok((stream, from)) => serving.take(stream, from, tls.clone()),
+                    Ok((stream, from, place)) => serving.take(stream, from, tls.clone(), place),
                     Err(error) => pause(&error).await,
                 }
             }
@@ -82,21 +90,20 @@ impl Serving {
         }
     }
 
-    fn take(&self, stream: TcpStream, from: SocketAddr, tls: Option<TlsSource>) {
+    fn take(&self, stream: TcpStream, from: SocketAddr, tls: Option<TlsSource>, place: Place) {
         let peer = Peer::Address(from.ip());
         // Answers are small and wanted at once; without it they only come later.
         let _ = stream.set_nodelay(true);
         let serving = self.clone();
-        match tls {
-            None => self.tasks.spawn(serving.converse(stream, peer)),
-            Some(tls) => self.tasks.spawn(async move {
-                match timeout(TLS_HANDSHAKE, tls.acceptor().accept(stream)).await {
-                    Ok(Ok(stream)) => serving.converse(stream, peer).await,
-                    Ok(Err(error)) => tracing::debug!(%from, %error, "no TLS with an HTTP client"),
-                    Err(_) => tracing::debug!(%from, "an HTTP client does not go on with its TLS handshake"),
-                }
-            }),
-        };
+        self.tasks.spawn(async move {
+            let _place = place;
+            let Some(tls) = tls else { return serving.converse(stream, peer).await };
+            match timeout(TLS_HANDSHAKE, tls.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => serving.converse(stream, peer).await,
+                Ok(Err(error)) => tracing::debug!(%from, %error, "no TLS with an HTTP client"),
+                Err(_) => tracing::debug!(%from, "an HTTP client does not go on with its TLS handshake"),
+            }
+        });
     }
 
     async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
@@ -137,17 +144,30 @@ fn without_last_slash(uri: &Uri) -> Option<Uri> {
     format!("{shorter}{query}").parse().ok()
 }
 
+/// The next client, once there is a place for it: who comes before that waits in the system's queue.
+async fn accept(socket: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, SocketAddr, Place)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, from) = socket.accept().await?;
+    Ok((stream, from, place))
+}
+
 /// All addresses of this machine are those of IPv4 where there are no others.
-async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    match bound {
+fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    match listen(address, backlog) {
         Err(error)
             if address.ip().is_unspecified() && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse =>
         {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+            listen((Ipv4Addr::UNSPECIFIED, address.port()).into(), backlog)
         }
         bound => bound,
     }
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
 }
 
 async fn pause(error: &io::Error) {

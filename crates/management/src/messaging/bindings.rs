@@ -237,10 +237,7 @@ async fn bind(call: Call) -> Answer {
     let ends = Ends::of(&call, &vhost)?;
     let fields = call.fields()?;
     let arguments = arguments(&fields)?;
-    let routing_key = fields.text("routing_key").unwrap_or_default();
-    if routing_key.len() > usize::from(u8::MAX) {
-        return Err(ApiError::bad_request("routing_key: longer than 255 bytes"));
-    }
+    let routing_key = fields.routing_key()?.unwrap_or_default();
     ends.check(&call, &vhost, routing_key.as_bytes())?;
     let user = call.access.name();
     let key = BindingKey { source: &ends.source, routing_key: routing_key.as_bytes(), arguments: &arguments, user };

@@ -65,9 +65,10 @@ impl Row for ChannelRow {
 }
 
 impl ChannelRow {
-    pub(super) fn of(call: &Call, report: ChannelReport, ends: Option<Ends>) -> Self {
+    /// One of so many rows.
+    pub(super) fn of(call: &Call, report: ChannelReport, ends: Option<Ends>, rows: usize) -> Self {
         let (api, with_stats) = (call.api.clone(), !call.is_without_stats());
-        Self { api, report, ends, with_stats, span: stats::span(&call.query, "msg_rates") }
+        Self { api, report, ends, with_stats, span: stats::span(&call.query, "msg_rates", rows) }
     }
 
     fn measure(&self, row: &mut serde_json::Map<String, Value>) {
@@ -105,16 +106,16 @@ impl ChannelRow {
 
 async fn list(call: Call) -> Answer {
     let vhost = if call.path.get("vhost").is_some() { Some(call.vhost()?) } else { None };
-    let mut rows = Vec::new();
-    for connection in call.api.node.connections() {
-        if vhost.as_ref().is_some_and(|vhost| vhost.name != connection.vhost)
-            || !call.access.sees_user(&connection.user)
-        {
-            continue;
-        }
-        rows.extend(connection.channels.into_iter().map(|report| ChannelRow::of(&call, report, connection.ends)));
-    }
-    call.list(rows)
+    let mut connections = call.api.node.connections();
+    connections.retain(|connection| {
+        vhost.as_ref().is_none_or(|vhost| vhost.name == connection.vhost) && call.access.sees_user(&connection.user)
+    });
+    let rows = call.rows_filled(connections.iter().map(|connection| connection.channels.len()).sum());
+    let channels = connections.into_iter().flat_map(|connection| {
+        let row = |report| ChannelRow::of(&call, report, connection.ends, rows);
+        connection.channels.into_iter().map(row).collect::<Vec<_>>()
+    });
+    call.list(channels.collect())
 }
 
 async fn get(call: Call) -> Answer {
@@ -140,7 +141,7 @@ async fn get(call: Call) -> Answer {
             consumer_json(&call.api, &listing)
         })
         .collect();
-    let row = ChannelRow::of(&call, report, ends);
+    let row = ChannelRow::of(&call, report, ends, 1);
     let mut value = row.fill();
     if let (true, Value::Object(fields)) = (row.with_stats, &mut value) {
         fields.insert("consumer_details".to_owned(), consumers.into());

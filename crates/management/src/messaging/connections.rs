@@ -75,9 +75,10 @@ impl Row for ConnectionRow {
 }
 
 impl ConnectionRow {
-    fn of(call: &Call, report: ConnectionReport) -> Self {
+    /// One of so many rows.
+    fn of(call: &Call, report: ConnectionReport, rows: usize) -> Self {
         let (api, with_stats) = (call.api.clone(), !call.is_without_stats());
-        Self { api, report, with_stats, span: stats::span(&call.query, "data_rates") }
+        Self { api, report, with_stats, span: stats::span(&call.query, "data_rates", rows) }
     }
 
     fn known(&self) -> Map<String, Value> {
@@ -150,7 +151,8 @@ async fn list(call: Call) -> Answer {
     reports.retain(|report| {
         vhost.as_ref().is_none_or(|vhost| vhost.name == report.vhost) && call.access.sees_user(&report.user)
     });
-    call.list(reports.into_iter().map(|report| ConnectionRow::of(&call, report)).collect())
+    let rows = call.rows_filled(reports.len());
+    call.list(reports.into_iter().map(|report| ConnectionRow::of(&call, report, rows)).collect())
 }
 
 impl Call {
@@ -179,7 +181,7 @@ fn not_yours() -> ApiError {
 
 async fn get(call: Call) -> Answer {
     let report = call.connection()?;
-    call.one(ConnectionRow::of(&call, report).fill())
+    call.one(ConnectionRow::of(&call, report, 1).fill())
 }
 
 async fn close(call: Call) -> Answer {
@@ -211,8 +213,8 @@ async fn close_of_user(call: Call) -> Answer {
 
 async fn channels(call: Call) -> Answer {
     let report = call.connection()?;
-    let ends = report.ends;
-    call.list(report.channels.into_iter().map(|channel| ChannelRow::of(&call, channel, ends)).collect())
+    let (ends, rows) = (report.ends, call.rows_filled(report.channels.len()));
+    call.list(report.channels.into_iter().map(|channel| ChannelRow::of(&call, channel, ends, rows)).collect())
 }
 
 async fn sessions(call: Call) -> Answer {

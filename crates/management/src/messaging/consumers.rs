@@ -56,6 +56,8 @@ async fn list(call: Call) -> Answer {
         Some(_) => vhosts.first().map(|vhost| call.api.node.consumers(Some(&vhost.name))).unwrap_or_default(),
         None => call.api.node.consumers(None),
     };
-    consumers.retain(|listing| vhosts.iter().any(|vhost| vhost.name == listing.consumer.vhost));
+    consumers.retain(|listing| {
+        call.access.sees_user(&listing.user) && vhosts.iter().any(|vhost| vhost.name == listing.consumer.vhost)
+    });
     call.list(consumers.iter().map(|listing| consumer_json(&call.api, listing)).collect())
 }

@@ -90,29 +90,29 @@ impl Call {
         exchange.map(|exchange| (vhost, exchange)).ok_or_else(|| ApiError::not_found("exchange_not_found"))
     }
 
-    fn exchange_row(&self, vhost: &Arc<Vhost>, exchange: Arc<Exchange>) -> ExchangeRow {
+    /// One of so many rows.
+    fn exchange_row(&self, vhost: &Arc<Vhost>, exchange: Arc<Exchange>, rows: usize) -> ExchangeRow {
         ExchangeRow {
             api: self.api.clone(),
             vhost: Arc::clone(vhost),
             exchange,
             with_stats: !self.is_without_stats(),
-            span: stats::span(&self.query, "msg_rates"),
+            span: stats::span(&self.query, "msg_rates", rows),
         }
     }
 }
 
 async fn list(call: Call) -> Answer {
     let vhosts = call.vhosts()?;
-    let rows = vhosts.iter().flat_map(|vhost| {
-        let exchanges = vhost.exchanges().into_iter();
-        exchanges.map(|exchange| call.exchange_row(vhost, exchange)).collect::<Vec<_>>()
-    });
-    call.list(rows.collect())
+    let exchanges: Vec<_> =
+        vhosts.iter().flat_map(|vhost| vhost.exchanges().into_iter().map(move |exchange| (vhost, exchange))).collect();
+    let rows = call.rows_filled(exchanges.len());
+    call.list(exchanges.into_iter().map(|(vhost, exchange)| call.exchange_row(vhost, exchange, rows)).collect())
 }
 
 async fn get(call: Call) -> Answer {
     let (vhost, exchange) = call.exchange()?;
-    let row = call.exchange_row(&vhost, exchange);
+    let row = call.exchange_row(&vhost, exchange, 1);
     let mut value = row.fill();
     if let (true, Value::Object(fields)) = (row.with_stats, &mut value) {
         fields.insert("incoming".to_owned(), json!([]));
@@ -129,7 +129,7 @@ async fn declare(call: Call) -> Answer {
     let is_new = vhost.exchange(name).is_err();
     let declare = ExchangeDeclare {
         name,
-        kind: fields.text("type").unwrap_or("direct"),
+        kind: fields.checked_text("type")?.unwrap_or("direct"),
         durable: fields.bool_or("durable", false)?,
         auto_delete: fields.bool_or("auto_delete", false)?,
         internal: fields.bool_or("internal", false)?,

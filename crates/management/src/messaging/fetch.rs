@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use leveret_server::engine::counters::MessageCounts;
 use leveret_server::engine::effects::Effects;
 use leveret_server::engine::error::Error;
 use leveret_server::engine::journal::Waiter;
@@ -13,6 +14,7 @@ use leveret_server::engine::queue::arguments::QueueType;
 use leveret_server::engine::queue::{Entry, Got, Queue, Settled};
 use leveret_server::engine::stream::StreamRefused;
 use leveret_server::engine::trace::Tap;
+use leveret_server::node::ConnectionCounts;
 use leveret_server::session::publish_once::HTTP;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
@@ -24,9 +26,10 @@ use crate::http::answer;
 use crate::http::body::Fields;
 use crate::http::call::Call;
 use crate::http::routes::{Answer, Resource, Right};
-use crate::limits::{DURABLE_PATIENCE, GOT_MESSAGES_MAX};
+use crate::limits::{DURABLE_PATIENCE, GOT_BYTES_MAX, GOT_MESSAGES_MAX};
 use crate::messaging::properties;
 use crate::messaging::refusal::with_code;
+use crate::state::Api;
 
 pub(super) fn resources() -> Vec<Resource> {
     vec![Resource::at("/api/queues/{vhost}/{queue}/get").post(
@@ -70,11 +73,11 @@ impl Writing {
         Ok(Self { auto, truncate: truncate.map(|bytes| usize::try_from(bytes).unwrap_or_default()) })
     }
 
-    /// Adds what a message is made of.
+    /// Adds what a message is made of. Returns how many bytes its body takes.
     ///
     /// # Errors
     /// When a large body cannot be read.
-    pub(super) fn write(&self, parts: &Parts<'_>, row: &mut Map<String, Value>) -> Result<(), ApiError> {
+    pub(super) fn write(&self, parts: &Parts<'_>, row: &mut Map<String, Value>) -> Result<usize, ApiError> {
         let wanted = usize::try_from(parts.body_len()).unwrap_or(usize::MAX).min(self.truncate.unwrap_or(usize::MAX));
         let mut read = Vec::new();
         let body = match parts.blob {
@@ -90,13 +93,14 @@ impl Writing {
             _ => (STANDARD.encode(body), "base64"),
         };
         let text = |bytes: &[u8]| Value::from(String::from_utf8_lossy(bytes));
+        let written_bytes = payload.len();
         row.insert("payload_bytes".to_owned(), parts.body_len().into());
         row.insert("exchange".to_owned(), text(parts.exchange));
         row.insert("routing_key".to_owned(), text(parts.routing_key));
         row.insert("properties".to_owned(), properties::to_json(parts.properties));
         row.insert("payload".to_owned(), payload.into());
         row.insert("payload_encoding".to_owned(), encoding.into());
-        Ok(())
+        Ok(written_bytes)
     }
 }
 
@@ -139,6 +143,28 @@ impl Drop for Fetched {
     }
 }
 
+/// What is got, for the totals: it is counted whatever happens to the request.
+struct Counted<'a> {
+    api: &'a Api,
+    queue: &'a Queue,
+    messages: MessageCounts,
+}
+
+impl Counted<'_> {
+    fn note(&mut self, entry: &Entry, then: Then) {
+        let counter = if then == Then::Acked { &mut self.messages.get_no_ack } else { &mut self.messages.get };
+        *counter += 1;
+        self.messages.redeliver += u64::from(entry.deliveries > 0);
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let counts = ConnectionCounts { messages: self.messages, ..ConnectionCounts::default() };
+        self.api.node.statistics().count(&self.queue.vhost, &counts);
+    }
+}
+
 async fn get(call: Call) -> Answer {
     let fields = call.fields()?;
     fields.require(&["ackmode", "count", "encoding"])?;
@@ -148,13 +174,34 @@ async fn get(call: Call) -> Answer {
     let count = usize::try_from(count).unwrap_or_default().min(GOT_MESSAGES_MAX);
     let writing = Writing::of(fields.text("encoding"), fields.integer("truncate")?)?;
     check_gettable(&queue)?;
+    let wanted = Wanted { then, count, bytes_max: GOT_BYTES_MAX, writing };
+    Ok(answer::json(&Value::Array(rows(&call.api, &queue, call.access.name(), &wanted).await?)))
+}
+
+/// What somebody wants of a queue.
+struct Wanted {
+    then: Then,
+    /// Most messages...
+    count: usize,
+    /// ...and bytes of their bodies as they are written, or one message.
+    bytes_max: usize,
+    writing: Writing,
+}
+
+async fn rows(api: &Api, queue: &Arc<Queue>, user: &str, wanted: &Wanted) -> Result<Vec<Value>, ApiError> {
+    let Wanted { then, count, bytes_max, writing } = *wanted;
     let rejects = then == Then::Rejected;
-    let mut fetched = Fetched { queue: Arc::clone(&queue), entries: Vec::new(), rejects };
-    let mut rows = Vec::new();
-    while rows.len() < count {
-        let Some((entry, left)) = next(&queue, then == Then::Acked).await? else { break };
+    let mut fetched = Fetched { queue: Arc::clone(queue), entries: Vec::new(), rejects };
+    let (mut rows, mut written_bytes) = (Vec::new(), 0);
+    let mut counted = Counted { api, queue, messages: MessageCounts::default() };
+    while rows.len() < count && written_bytes < bytes_max {
+        let Some((entry, left)) = next(queue, then == Then::Acked).await? else {
+            counted.messages.get_empty += 1;
+            break;
+        };
+        counted.note(&entry, then);
         if let Some(vhost) = queue.traced_in() {
-            let tap = Tap { connection: HTTP, channel: 0, user: call.access.name() };
+            let tap = Tap { connection: HTTP, channel: 0, user };
             vhost.trace_delivery(&tap, &entry.message.parts(), &queue.name, entry.deliveries > 0);
         }
         let mut row = Map::new();
@@ -164,11 +211,11 @@ async fn get(call: Call) -> Answer {
         if then != Then::Acked {
             fetched.entries.push(entry);
         }
-        written?;
+        written_bytes += written?;
         rows.push(Value::Object(row));
     }
     drop(fetched);
-    Ok(answer::json(&Value::Array(rows)))
+    Ok(rows)
 }
 
 fn check_gettable(queue: &Queue) -> Result<(), ApiError> {
@@ -222,4 +269,46 @@ pub(super) fn message_json(entry: &Entry, writing: &Writing) -> Result<Map<Strin
     row.insert("delivery_count".to_owned(), json!(entry.deliveries));
     writing.write(&entry.message.parts(), &mut row)?;
     Ok(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use bytes::Bytes;
+    use leveret_codec::properties::PropertiesRef;
+    use leveret_codec::table::FieldTable;
+    use leveret_server::engine::vhost::QueueDeclare;
+    use leveret_server::session::publish_once::{Once, publish_once};
+    use leveret_server::{ListenerConfig, Server, ServerConfig};
+
+    use super::*;
+    use crate::auth::local_user;
+    use crate::config::ManagementConfig;
+    use crate::messaging::queues::NO_CONNECTION;
+
+    #[tokio::test]
+    async fn an_answer_ends_before_it_is_too_large() {
+        let listeners = vec![ListenerConfig::tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))];
+        let server = Server::start(&ServerConfig { listeners, ..ServerConfig::default() }).unwrap();
+        let api = Api::new(server.node(), ManagementConfig::default());
+        let (user, vhost) = (local_user(), server.broker().vhost("/").unwrap());
+        let (durable, exclusive, auto_delete, arguments) = (false, false, false, FieldTable::default());
+        let declare =
+            QueueDeclare { name: "q", durable, exclusive, auto_delete, arguments: &arguments, random: [0; 16] };
+        let (queue, _, _) = vhost.declare_queue(&declare, &user, NO_CONNECTION).unwrap();
+        let (properties, body) = (PropertiesRef::from_checked(&[0, 0]), Bytes::from_static(b"0123456789"));
+        for _ in 0..4 {
+            let once = Once { exchange: "", routing_key: "q", properties, body: &body };
+            assert_eq!(publish_once(&vhost, &user, &once).unwrap().queues, 1);
+        }
+        for (bytes_max, truncate, expected) in
+            [(25, None, 3), (5, None, 1), (40, None, 4), (25, Some(1), 4), (3, Some(1), 3), (1000, None, 4)]
+        {
+            let writing = Writing { auto: true, truncate };
+            let wanted = Wanted { then: Then::Requeued, count: 4, bytes_max, writing };
+            assert_eq!(rows(&api, &queue, "u", &wanted).await.unwrap().len(), expected, "{bytes_max} {truncate:?}");
+        }
+        server.shutdown().await;
+    }
 }

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leveret_server::engine::error::Error;
 use leveret_server::engine::journal::Lsn;
 use leveret_server::engine::permission::{Resource as Thing, Verb};
 use leveret_server::engine::queue::{Browse, Entry, MessageState, Queue};
+use leveret_server::engine::user::User;
 use leveret_server::engine::vhost::{MoveTo, Vhost};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +43,7 @@ pub(super) fn resources() -> Vec<Resource> {
 struct Job {
     vhost: Arc<Vhost>,
     queue: Arc<Queue>,
+    user: Arc<User>,
     to: MoveTo,
     /// Most messages.
     count: u64,
@@ -82,7 +85,7 @@ impl Job {
             user = call.access.name(),
             "messages are moved: {to:?}"
         );
-        Ok(Self { vhost, queue, to, count, rate, filter: Filter::of(fields)? })
+        Ok(Self { vhost, queue, user: Arc::clone(&call.access.user), to, count, rate, filter: Filter::of(fields)? })
     }
 
     /// How many go together.
@@ -121,6 +124,7 @@ impl Job {
 
     /// Moves some messages; false when there is no place for more.
     async fn batch(&self, api: &Api, wanted: Vec<Entry>, done: &mut Moved) -> Result<bool, ApiError> {
+        wanted.iter().try_for_each(|entry| self.check_topic(entry))?;
         api.journal_has_room().await?;
         let relocated = self.vhost.relocate(self.queue.take(wanted), &self.to);
         let refused = relocated.refused as u64;
@@ -133,6 +137,14 @@ impl Job {
             tokio::time::sleep(Duration::from_micros(settled.messages as u64 * 1_000_000 / rate)).await;
         }
         Ok(refused == 0 || matches!(self.to, MoveTo::Origin { .. }))
+    }
+
+    /// The right that publishing the message where it goes needs.
+    fn check_topic(&self, entry: &Entry) -> Result<(), Error> {
+        let MoveTo::Exchange(exchange, key) = &self.to else { return Ok(()) };
+        let parts = entry.message.parts();
+        let key = key.as_deref().unwrap_or(parts.routing_key);
+        self.user.check_topic(&self.vhost, Verb::Write, exchange, key)
     }
 
     async fn run(self, api: &Api) -> Answer {
@@ -154,7 +166,7 @@ async fn move_messages(call: Call) -> Answer {
     let (vhost, queue) = call.readable_queue()?;
     let fields = call.fields()?;
     let user = &call.access.user;
-    let to = match (fields.text("to_queue"), fields.text("to_exchange")) {
+    let to = match (fields.checked_text("to_queue")?, fields.checked_text("to_exchange")?) {
         (Some(name), None) => {
             user.check(&vhost, Verb::Write, Thing::Queue(name))?;
             MoveTo::Queue(vhost.usable_queue(name, super::queues::NO_CONNECTION)?)
@@ -162,7 +174,12 @@ async fn move_messages(call: Call) -> Answer {
         (None, Some(name)) => {
             let name = if name == "amq.default" { "" } else { name };
             user.check(&vhost, Verb::Write, Thing::Exchange(name))?;
-            MoveTo::Exchange(vhost.exchange(name)?, fields.text("routing_key").map(|key| key.as_bytes().into()))
+            let exchange = vhost.exchange(name)?;
+            if exchange.internal {
+                let (exchange, vhost) = (exchange.name.clone(), vhost.name.clone());
+                return Err(Error::InternalExchange { exchange, vhost }.into());
+            }
+            MoveTo::Exchange(exchange, fields.routing_key()?.map(|key| key.as_bytes().into()))
         }
         _ => return Err(ApiError::bad_request("say either to_queue or to_exchange")),
     };

@@ -43,14 +43,14 @@ pub(super) fn resources() -> Vec<Resource> {
 async fn pause(call: Call) -> Answer {
     let (vhost, queue) = call.queue()?;
     call.access.user.check(&vhost, Verb::Configure, Thing::Queue(&queue.name))?;
-    queue.pause();
+    call.api.durable(vhost.pause_queue(&queue)?).await?;
     Ok(answer::no_content())
 }
 
 async fn resume(call: Call) -> Answer {
     let (vhost, queue) = call.queue()?;
     call.access.user.check(&vhost, Verb::Configure, Thing::Queue(&queue.name))?;
-    queue.unpause();
+    call.api.durable(vhost.resume_queue(&queue)?).await?;
     Ok(answer::no_content())
 }
 

@@ -28,10 +28,7 @@ async fn publish(call: Call) -> Answer {
     let (vhost, exchange) = call.exchange()?;
     let fields = call.fields()?;
     fields.require(&["routing_key", "properties", "payload", "payload_encoding"])?;
-    let routing_key = fields.text("routing_key").unwrap_or_default();
-    if routing_key.len() > usize::from(u8::MAX) {
-        return Err(ApiError::bad_request("routing_key: longer than 255 bytes"));
-    }
+    let routing_key = fields.routing_key()?.unwrap_or_default();
     let mut encoded = Vec::new();
     properties::of_json(fields.get("properties").unwrap_or(&Value::Null))?.encode(&mut encoded);
     let body = payload(&fields)?;
@@ -42,7 +39,9 @@ async fn publish(call: Call) -> Answer {
     }
     let properties = PropertiesRef::from_checked(&encoded);
     let once = Once { exchange: &exchange.name, routing_key, properties, body: &body };
+    call.api.journal_has_room().await?;
     let published = publish_once(&vhost, &call.access.user, &once).map_err(|error| with_code(&error))?;
+    call.api.node.statistics().count(&vhost.name, &published.counts(body.len() as u64));
     call.api.durable(published.lsn).await?;
     if published.rejected {
         return Err(ApiError::bad_request("rejected Unable to publish message. Check queue limits."));

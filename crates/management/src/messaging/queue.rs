@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 
 use crate::http::call::Call;
 use crate::list::Row;
-use crate::messaging::stats::{self, details, garbage_collection, put};
+use crate::messaging::consumers::{peer_host, peer_port};
+use crate::messaging::stats::{self, Spans, details, garbage_collection, put};
 use crate::state::Api;
 
 /// What a queue takes of the memory beside its messages, roughly, in bytes.
@@ -28,13 +29,6 @@ pub(super) enum Depth {
     Totals,
     /// All.
     Full,
-}
-
-/// The spans of samples that are asked for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spans {
-    lengths: Option<Span>,
-    rates: Option<Span>,
 }
 
 /// A queue in a list.
@@ -55,13 +49,6 @@ impl Depth {
             (true, true) => Self::Totals,
             (true, false) => Self::Declared,
         }
-    }
-}
-
-impl Spans {
-    /// What a call asks for.
-    pub(super) fn of(call: &Call) -> Self {
-        Self { lengths: stats::span(&call.query, "lengths"), rates: stats::span(&call.query, "msg_rates") }
     }
 }
 
@@ -175,15 +162,9 @@ impl QueueRow {
             row.insert("idle_since".to_owned(), stats::timestamp(idle_ms).into());
         }
         if let Some(owner) = self.queue.owner.and_then(|owner| self.api.node.connection_by_id(owner)) {
-            let peer = owner.ends.map(|ends| ends.peer);
-            row.insert(
-                "owner_pid_details".to_owned(),
-                json!({
-                    "name": &*owner.name,
-                    "peer_host": peer.map(|peer| peer.ip().to_string()),
-                    "peer_port": peer.map(|peer| peer.port()),
-                }),
-            );
+            let (peer_host, peer_port) = (peer_host(owner.ends), peer_port(owner.ends));
+            let details = json!({ "name": &*owner.name, "peer_host": peer_host, "peer_port": peer_port });
+            row.insert("owner_pid_details".to_owned(), details);
         }
         row.insert("garbage_collection".to_owned(), garbage_collection());
         put(row, "reductions", 0, details(0.0, None));

@@ -21,7 +21,8 @@ use crate::http::call::{Call, find_by_name};
 use crate::http::routes::{Answer, Resource, Right};
 use crate::list::Row;
 use crate::messaging::consumers::consumer_json;
-use crate::messaging::queue::{Depth, QueueRow, Spans};
+use crate::messaging::queue::{Depth, QueueRow};
+use crate::messaging::stats::Spans;
 
 /// Nobody's connection: no exclusive queue belongs to it.
 pub(super) const NO_CONNECTION: ConnectionId = ConnectionId(0);
@@ -76,9 +77,11 @@ impl Call {
     }
 
     pub(super) fn queue_rows(&self, vhosts: &[Arc<Vhost>]) -> Vec<QueueRow> {
-        let (depth, spans) = (Depth::of(self), Spans::of(self));
-        let rows = vhosts.iter().flat_map(|vhost| {
-            vhost.queues().into_iter().map(move |queue| QueueRow {
+        let queues: Vec<_> = vhosts.iter().map(|vhost| (vhost, vhost.queues())).collect();
+        let count = queues.iter().map(|(_, queues)| queues.len()).sum();
+        let (depth, spans) = (Depth::of(self), Spans::of(&self.query, self.rows_filled(count)));
+        let rows = queues.into_iter().flat_map(|(vhost, queues)| {
+            queues.into_iter().map(move |queue| QueueRow {
                 api: self.api.clone(),
                 vhost: Arc::clone(vhost),
                 queue,
@@ -107,7 +110,7 @@ async fn of_user(call: Call) -> Answer {
 
 async fn get(call: Call) -> Answer {
     let (vhost, queue) = call.queue()?;
-    let (depth, spans) = (Depth::of(&call), Spans::of(&call));
+    let (depth, spans) = (Depth::of(&call), Spans::of(&call.query, 1));
     let row = QueueRow { api: call.api.clone(), vhost, queue: Arc::clone(&queue), depth, spans };
     let mut value = row.fill();
     if let (Depth::Full, Value::Object(fields)) = (depth, &mut value) {

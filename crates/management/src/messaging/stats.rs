@@ -5,7 +5,9 @@ use leveret_server::engine::counters::{MessageCounts, MessageRates};
 use leveret_server::statistics::{Point, Series, Span, series};
 use serde_json::{Map, Value, json};
 
+use crate::error::ApiError;
 use crate::http::query::Query;
+use crate::limits::{LIST_MOMENTS_MAX, SAMPLE_STEP_S_MAX, SAMPLES_MAX};
 use crate::time::date;
 
 /// What is counted of a queue.
@@ -30,10 +32,48 @@ pub(crate) const CHANNEL: &[&str] = &[
     "redeliver",
 ];
 
-/// The span of samples that a query asks for with `{prefix}_age` and `{prefix}_incr`.
-pub(crate) fn span(query: &Query, prefix: &str) -> Option<Span> {
-    let number = |end: &str| u64::try_from(query.number(&format!("{prefix}_{end}"))?).ok();
-    Some(Span { age_s: number("age")?, step_s: number("incr")?.max(1) })
+/// What samples are asked for of: `lengths_age=60&lengths_incr=5`.
+const SPANS: [&str; 4] = ["lengths", "msg_rates", "data_rates", "node_stats"];
+
+fn age_and_step(query: &Query, prefix: &str) -> Option<(i64, i64)> {
+    Some((query.number(&format!("{prefix}_age"))?, query.number(&format!("{prefix}_incr"))?))
+}
+
+/// Refuses a query that asks for too many samples, or for none.
+///
+/// # Errors
+/// 400
+pub(crate) fn check_spans(query: &Query) -> Result<(), ApiError> {
+    let asked = SPANS.iter().filter_map(|prefix| age_and_step(query, prefix));
+    for (age_s, step_s) in asked {
+        if age_s <= 0 || step_s <= 0 || (age_s / step_s).unsigned_abs() > SAMPLES_MAX {
+            let reason = format!("Invalid range parameters: age {age_s}, incr {step_s}");
+            return Err(ApiError::bad_request(reason));
+        }
+    }
+    Ok(())
+}
+
+/// The spans of samples that are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spans {
+    pub(crate) lengths: Option<Span>,
+    pub(crate) rates: Option<Span>,
+}
+
+impl Spans {
+    /// What a query asks for, for each of so many rows.
+    pub(crate) fn of(query: &Query, rows: usize) -> Self {
+        Self { lengths: span(query, "lengths", rows), rates: span(query, "msg_rates", rows) }
+    }
+}
+
+/// The span of samples that a query asks for with `{prefix}_age` and `{prefix}_incr`, for each of so many rows.
+pub(crate) fn span(query: &Query, prefix: &str, rows: usize) -> Option<Span> {
+    let (age_s, step_s) = age_and_step(query, prefix)?;
+    let step_s = u64::try_from(step_s).ok()?.clamp(1, SAMPLE_STEP_S_MAX);
+    let moments_max = SAMPLES_MAX.min(LIST_MOMENTS_MAX / (rows as u64).max(1));
+    Some(Span { age_s: u64::try_from(age_s).ok()?.min(step_s * moments_max), step_s })
 }
 
 /// A rate, and samples if there are any.
@@ -93,6 +133,35 @@ pub(crate) fn timestamp(at_ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn samples_are_so_many_and_no_more() {
+        let asked = |age: i64, incr: i64| Query::parse(&format!("lengths_age={age}&lengths_incr={incr}"));
+        for (age_s, step_s, is_fine) in [
+            (60, 5, true),
+            (2500, 5, true),
+            (2505, 5, false),
+            (0, 5, false),
+            (5, 0, false),
+            (-60, 5, false),
+            (60, -5, false),
+            (i64::MAX, 1, false),
+            (i64::MIN, -1, false),
+            (i64::MAX, i64::MAX, true),
+            (1, 1 << 61, true),
+        ] {
+            let query = asked(age_s, step_s);
+            let expected = format!("bad request: Invalid range parameters: age {age_s}, incr {step_s}");
+            let refused = check_spans(&query).err().map(|error| error.to_string());
+            assert_eq!(refused, (!is_fine).then_some(expected));
+            if let Some(Span { age_s, step_s }) = span(&query, "lengths", 1).filter(|_| is_fine) {
+                assert!(age_s / step_s <= SAMPLES_MAX && step_s <= SAMPLE_STEP_S_MAX);
+            }
+        }
+        assert!(check_spans(&Query::parse("lengths_age=x&lengths_incr=1&msg_rates_age=1")).is_ok());
+        let of_rows = |rows| span(&asked(600, 5), "lengths", rows).map(|span| span.age_s / span.step_s);
+        assert_eq!([of_rows(1), of_rows(500), of_rows(100_000)], [Some(120), Some(40), Some(0)]);
+    }
 
     #[test]
     fn times_are_written_as_rabbitmq_does() {

@@ -8,6 +8,8 @@ mod pages;
 mod text;
 mod whole;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
@@ -15,9 +17,11 @@ use axum::routing::get;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use leveret_server::node::Node;
+use tokio::sync::Semaphore;
 
 use self::gather::VhostFilter;
 use crate::http::query::Query;
+use crate::limits::SCRAPES_AT_ONCE;
 
 /// How the metrics are served.
 #[derive(Clone, Debug)]
@@ -45,16 +49,26 @@ pub fn router(node: Node) -> Router {
 /// Serves the metrics of a node as told.
 pub fn router_with(node: Node, options: &Options) -> Router {
     let path = format!("/{}", options.path.trim_matches('/'));
+    let below = |page: &str| format!("{}/{page}", path.trim_end_matches('/'));
     let main = if options.per_object { pages::per_object } else { pages::aggregated };
     Router::new()
-        .route(&path, get(move |State(node)| page(node, main)))
-        .route(&format!("{path}/per-object"), get(|State(node)| page(node, pages::per_object)))
-        .route(&format!("{path}/memory-breakdown"), get(|State(node)| page(node, pages::memory_breakdown)))
-        .route(&format!("{path}/detailed"), get(detailed))
-        .with_state(node)
+        .route(&path, get(move |State(scraped)| page(scraped, main)))
+        .route(&below("per-object"), get(|State(scraped)| page(scraped, pages::per_object)))
+        .route(&below("memory-breakdown"), get(|State(scraped)| page(scraped, pages::memory_breakdown)))
+        .route(&below("detailed"), get(detailed))
+        .with_state(Scraped { node, turns: Arc::new(Semaphore::new(SCRAPES_AT_ONCE)) })
 }
 
-async fn page(node: Node, write: impl FnOnce(&Node) -> String + Send + 'static) -> Response {
+/// What pages are made of. They are made a few at a time: nobody needs credentials for them.
+#[derive(Clone)]
+struct Scraped {
+    node: Node,
+    turns: Arc<Semaphore>,
+}
+
+async fn page(scraped: Scraped, write: impl FnOnce(&Node) -> String + Send + 'static) -> Response {
+    let Scraped { node, turns } = scraped;
+    let Ok(_turn) = turns.acquire().await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     // With many queues it takes some milliseconds, which are not those of the threads that move messages.
     match tokio::task::spawn_blocking(move || write(&node)).await {
         Ok(text) => ([(CONTENT_TYPE, TEXT)], text).into_response(),
@@ -62,9 +76,9 @@ async fn page(node: Node, write: impl FnOnce(&Node) -> String + Send + 'static) 
     }
 }
 
-async fn detailed(State(node): State<Node>, RawQuery(query): RawQuery) -> Response {
+async fn detailed(State(scraped): State<Scraped>, RawQuery(query): RawQuery) -> Response {
     let (families, filter) = asked_for(query.as_deref().unwrap_or_default());
-    page(node, move |node| pages::detailed(node, &families, &filter)).await
+    page(scraped, move |node| pages::detailed(node, &families, &filter)).await
 }
 
 /// The families and vhosts of a query: each may be there several times.

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +14,9 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
+
+/// How long anything may take, on a machine that has much else to do.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker that keeps nothing, with its API on a free port.
 pub struct Broker {
@@ -74,9 +78,22 @@ impl Broker {
         reply.json()
     }
 
+    /// What is found there once it is as `wanted`.
+    pub async fn get_once(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let since = Instant::now();
+        loop {
+            let found = self.get(path).await;
+            if wanted(&found) {
+                return found;
+            }
+            assert!(since.elapsed() < PATIENCE, "{path} stays {found}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub async fn stop(self) {
         self.stop.cancel();
-        self.management.ended(std::time::Duration::from_secs(5)).await;
+        self.management.ended(Duration::from_secs(5)).await;
         self.server.shutdown().await;
     }
 }

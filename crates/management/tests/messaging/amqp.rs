@@ -16,6 +16,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::common::PATIENCE;
+
 pub struct Client {
     stream: TcpStream,
 }
@@ -106,7 +108,7 @@ impl Client {
     /// None at the end of the connection.
     pub async fn frame(&mut self) -> Option<Frame> {
         let mut head = [0; 7];
-        timeout(Duration::from_secs(10), self.stream.read_exact(&mut head)).await.expect("a frame").ok()?;
+        timeout(PATIENCE, self.stream.read_exact(&mut head)).await.expect("a frame").ok()?;
         let len = u32::from_be_bytes(head[3..].try_into().unwrap()) as usize;
         let mut payload = vec![0; len + 1];
         self.stream.read_exact(&mut payload).await.unwrap();

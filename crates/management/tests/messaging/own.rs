@@ -200,3 +200,32 @@ async fn a_stream_is_looked_into_and_left_as_it_is() {
     assert_eq!(broker.get("/api/queues/%2F/s").await["state"], "paused");
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_moved_where_one_may_publish() {
+    let broker = Broker::start().await;
+    broker.call("PUT", "/api/users/dev", r#"{"password":"p","tags":"management"}"#).await;
+    broker.call("PUT", "/api/permissions/%2F/dev", r#"{"configure":"","write":".*","read":".*"}"#).await;
+    let topic = r#"{"exchange":"amq.topic","write":"^mine","read":"^mine"}"#;
+    broker.call("PUT", "/api/topic-permissions/%2F/dev", topic).await;
+    broker.call("PUT", "/api/exchanges/%2F/inner", r#"{"type":"fanout","internal":true}"#).await;
+    declare(&broker, "from", json!({})).await;
+    declare(&broker, "to", json!({})).await;
+    broker.call("POST", "/api/bindings/%2F/e/amq.topic/q/to", r##"{"routing_key":"#"}"##).await;
+    publish(&broker, "from", "m", json!({})).await;
+    for (body, status) in [
+        (json!({"to_exchange": "inner"}), 401),
+        // Its own key is that of the queue.
+        (json!({"to_exchange": "amq.topic"}), 401),
+        (json!({"to_exchange": "amq.topic", "routing_key": "other"}), 401),
+        (json!({"to_exchange": "amq.topic", "routing_key": "k".repeat(256)}), 400),
+        (json!({"to_exchange": "amq.topic", "routing_key": 1}), 400),
+        (json!({"to_exchange": "amq.topic", "routing_key": "mine.a"}), 200),
+    ] {
+        let reply = broker.call_as("dev:p", "POST", "/api/queues/%2F/from/move", &body.to_string()).await;
+        assert_eq!(reply.status, status, "{body}: {reply:?}");
+        assert_eq!(payloads(&broker, "from").await.len(), usize::from(status != 200), "{body}");
+    }
+    assert_eq!(broker.get("/api/queues/%2F/to/messages").await["messages"][0]["routing_key"], "mine.a");
+    broker.stop().await;
+}

@@ -32,6 +32,14 @@ async fn a_queue_is_declared_compared_and_deleted() {
         (reserved.status, reserved.json()),
         (401, json!({"error": "not_authorised", "reason": "Access refused."}))
     );
+    let long = "n".repeat(256);
+    for what in ["queue", "exchange"] {
+        let refused = broker.call("PUT", &format!("/api/{what}s/%2F/{long}"), "{}").await;
+        let reason = format!("{what} should be less than 255 bytes, actually was 256");
+        assert_eq!((refused.status, &refused.json()["reason"]), (400, &reason.into()));
+        let longest = broker.call("PUT", &format!("/api/{what}s/%2F/{}", &long[1..]), "{}").await;
+        assert_eq!(longest.status, 201, "{longest:?}");
+    }
     assert_eq!(broker.call("DELETE", "/api/queues/%2F/q", "").await.status, 204);
     let gone = broker.call("DELETE", "/api/queues/%2F/q", "").await;
     assert_eq!((gone.status, gone.json()), (404, json!({"error": "not_found", "reason": "queue_not_found"})));

@@ -233,15 +233,8 @@ async fn an_idle_queue_says_since_when_in_a_text() {
     broker.call("PUT", "/api/queues/%2F/q", "{}").await;
     let message = r#"{"properties":{},"routing_key":"q","payload":"x","payload_encoding":"string"}"#;
     broker.call("POST", "/api/exchanges/%2F/amq.default/publish", message).await;
-    let mut since = Value::Null;
-    for _ in 0..100 {
-        tokio::time::sleep(tenth).await;
-        since = broker.get("/api/queues/%2F/q").await["idle_since"].clone();
-        if !since.is_null() {
-            break;
-        }
-    }
-    let text = since.as_str().expect("a text");
+    let queue = broker.get_once("/api/queues/%2F/q", |queue| !queue["idle_since"].is_null()).await;
+    let text = queue["idle_since"].as_str().expect("a text");
     assert!(text.len() == "2026-08-21T10:11:12.345+00:00".len() && text.ends_with("+00:00"), "{text}");
     broker.stop().await;
 }
@@ -254,15 +247,10 @@ async fn samples_come_when_they_are_asked_for() {
     let message = r#"{"properties":{},"routing_key":"q","payload":"x","payload_encoding":"string"}"#;
     broker.call("POST", "/api/exchanges/%2F/amq.default/publish", message).await;
     let spans = "lengths_age=60&lengths_incr=5&msg_rates_age=60&msg_rates_incr=5";
-    let mut queue = Value::Null;
     // Samples lie at whole steps.
-    for _ in 0..200 {
-        queue = broker.get(&format!("/api/queues/%2F/q?{spans}")).await;
-        if queue["messages_details"]["samples"].as_array().is_some_and(|samples| !samples.is_empty()) {
-            break;
-        }
-        tokio::time::sleep(tenth).await;
-    }
+    let has_samples =
+        |queue: &Value| queue["messages_details"]["samples"].as_array().is_some_and(|all| !all.is_empty());
+    let queue = broker.get_once(&format!("/api/queues/%2F/q?{spans}"), has_samples).await;
     for details in [&queue["messages_details"], &queue["message_stats"]["publish_details"]] {
         let samples = details["samples"].as_array().expect("samples");
         assert!(!samples.is_empty() && details["avg"].is_number() && details["avg_rate"].is_number(), "{details}");
@@ -270,5 +258,11 @@ async fn samples_come_when_they_are_asked_for() {
     }
     let plain = broker.get("/api/queues/%2F/q").await;
     assert!(plain["messages_details"].get("samples").is_none());
+    let many = broker.call("GET", "/api/queues/%2F/q?lengths_age=501&lengths_incr=1", "").await;
+    let reason = "Invalid range parameters: age 501, incr 1";
+    assert_eq!((many.status, &many.json()["reason"]), (400, &reason.into()));
+    // A step that is longer than time.
+    let long = "lengths_age=9223372036854775807&lengths_incr=2305843009213693952";
+    assert_eq!(broker.call("GET", &format!("/api/queues/%2F/q?{long}"), "").await.status, 200);
     broker.stop().await;
 }

@@ -42,6 +42,16 @@ impl Answers {
 /// Who was let in or refused, and until when that is good.
 type Login = (Result<Known, Refusal>, Instant);
 
+/// What a login is asked about: the answer to one is none to the other, to which the password may not have mattered.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Question {
+    /// Who it is.
+    Who,
+    /// What somebody may do of whom another has said who it is.
+    What,
+}
+
 /// Asks another, and keeps who was let in.
 pub(super) struct Kept<A> {
     asked: A,
@@ -64,8 +74,9 @@ impl<A: Asked> Kept<A> {
         Self { asked, ttl, refusals, key, logins: Mutex::default() }
     }
 
-    fn fingerprint(&self, request: &LoginRequest<'_>) -> Vec<u8> {
+    fn fingerprint(&self, question: Question, request: &LoginRequest<'_>) -> Vec<u8> {
         let mut context = hmac::Context::with_key(&self.key);
+        context.update(&[question as u8]);
         context.update(&(request.user.len() as u64).to_be_bytes());
         context.update(request.user.as_bytes());
         // Rights may depend on where a client comes from.
@@ -75,18 +86,22 @@ impl<A: Asked> Kept<A> {
         context.update(request.password.unwrap_or_default());
         context.sign().as_ref().to_vec()
     }
-}
 
-impl<A: Asked> Asked for Kept<A> {
-    fn authenticate(&self, request: &LoginRequest<'_>) -> Result<Known, Refusal> {
-        let fingerprint = self.fingerprint(request);
+    /// What is known, or else what `ask` says. No lock is held meanwhile.
+    fn find(
+        &self,
+        question: Question,
+        request: &LoginRequest<'_>,
+        ask: impl FnOnce() -> Result<Known, Refusal>,
+    ) -> Result<Known, Refusal> {
+        let fingerprint = self.fingerprint(question, request);
         let now = Instant::now();
         if let Some((login, until)) = self.logins.lock().get(&fingerprint)
             && now < *until
         {
             return login.clone();
         }
-        let login = self.asked.authenticate(request);
+        let login = ask();
         if login.is_ok() || self.refusals {
             let mut logins = self.logins.lock();
             if logins.len() >= AUTH_ANSWERS_MAX {
@@ -98,6 +113,16 @@ impl<A: Asked> Asked for Kept<A> {
             logins.insert(fingerprint, (login.clone(), Instant::now() + self.ttl));
         }
         login
+    }
+}
+
+impl<A: Asked> Asked for Kept<A> {
+    fn authenticate(&self, request: &LoginRequest<'_>) -> Result<Known, Refusal> {
+        self.find(Question::Who, request, || self.asked.authenticate(request))
+    }
+
+    fn authorize(&self, request: &LoginRequest<'_>) -> Result<Known, Refusal> {
+        self.find(Question::What, request, || self.asked.authorize(request))
     }
 }
 

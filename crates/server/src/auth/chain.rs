@@ -111,6 +111,10 @@ impl Asked for Place {
     fn authenticate(&self, request: &LoginRequest<'_>) -> Result<Known, Refusal> {
         self.ask(request)
     }
+
+    fn authorize(&self, request: &LoginRequest<'_>) -> Result<Known, Refusal> {
+        self.authz.as_ref().unwrap_or(&self.authn).authorize(request)
+    }
 }
 
 impl Place {
@@ -160,7 +164,7 @@ impl Made<'_> {
                     return Err(AuthConfigError::CacheOfCache);
                 }
                 let place = self.place(&cached)?;
-                if cached.authn == BackendKind::OAuth2 {
+                if [cached.authn, cached.authz].contains(&BackendKind::OAuth2) {
                     // Nobody is asked about tokens: they speak for themselves, each for its own connection.
                     return Ok(Arc::new(place));
                 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use http::{StatusCode, Uri};
 use leveret_engine::permission::{Authorizer, Resource, Verb};
-use leveret_session::login::{LoginRequest, Refusal};
+use leveret_session::login::{LoginRequest, Refusal, in_one_line};
 
 use super::answers::Answers;
 use super::chain::{Asked, Known};
@@ -98,7 +98,7 @@ impl Asked for Http {
             }
             Ok(Answer::Deny(reason)) => {
                 if let Some(reason) = reason {
-                    tracing::info!("HTTP authentication denied for user '{name}': {reason}");
+                    tracing::info!("HTTP authentication denied for user '{}': {reason}", in_one_line(name));
                 }
                 Err(Refusal("Denied by the backing HTTP service".to_owned()))
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fancy_regex::Regex;
 use ldap3::{Ldap as Directory, LdapConnAsync, LdapConnSettings, Scope, SearchEntry, dn_escape, ldap_escape};
 use leveret_engine::permission::{Authorizer, Resource, Verb};
-use leveret_session::login::{LoginRequest, Refusal};
+use leveret_session::login::{LoginRequest, Refusal, in_one_line};
 use rustls::ClientConfig;
 use tokio::time::timeout;
 
@@ -136,6 +136,10 @@ impl Service {
     async fn log_in(&self, user: &str, password: Option<&str>) -> Result<(String, Vec<String>), Trouble> {
         let mut directory = self.connect().await?;
         let dn = self.find(&mut directory, user, password).await?;
+        if dn.is_empty() {
+            // A bind without a name is one as nobody, which some directories let succeed whatever the password.
+            return Err(Trouble::Credentials);
+        }
         if let Some(password) = password {
             bind(&mut directory, &dn, password).await?;
         }
@@ -198,9 +202,29 @@ async fn bind(directory: &mut Directory, dn: &str, password: &str) -> Result<(),
     }
 }
 
-/// A pattern with its variables filled in.
+/// A pattern with its variables filled in. What they stand for is no pattern: a queue may be called `${username}`.
 fn filled(pattern: &str, variables: &[(&str, &str)]) -> String {
-    variables.iter().fold(pattern.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
+    let mut filled = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some((before, after)) = rest.split_once("${") {
+        filled.push_str(before);
+        let known = variables.iter().find_map(|(name, value)| {
+            let after = after.strip_prefix(name)?.strip_prefix('}')?;
+            Some((value, after))
+        });
+        match known {
+            Some((value, after)) => {
+                filled.push_str(value);
+                rest = after;
+            }
+            None => {
+                filled.push_str("${");
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
 }
 
 /// Whether a query is answered with yes. Names within distinguished names are escaped.
@@ -298,7 +322,8 @@ impl Guest {
         let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
         let mut variables: Variables<'_> = vec![("username", user), ("user_dn", &*self.dn), ("ip", &*peer)];
         variables.extend(about);
-        let question = variables.iter().map(|(name, value)| format!("{name}={value}\0")).collect();
+        // With all that would end a value escaped, so that no two questions are written alike.
+        let question = variables.iter().map(|(name, value)| format!("{name}={value:?} ")).collect();
         self.answers.find(question, |_| {
             let asked = async {
                 let mut directory = self.service.connect().await?;
@@ -311,7 +336,7 @@ impl Guest {
                 Ok(answer) => Some(answer),
                 Err(Trouble::Credentials) => Some(false),
                 Err(Trouble::Failed(error)) => {
-                    tracing::error!("{NAME} gave no answer about user '{user}': {error}");
+                    tracing::error!("{NAME} gave no answer about user '{}': {error}", in_one_line(user));
                     None
                 }
             }
@@ -337,5 +362,19 @@ impl Authorizer for Guest {
         let mut variables = vec![("vhost", vhost), ("resource", "topic"), ("name", exchange)];
         variables.extend([("permission", verb.as_str()), ("routing_key", key)]);
         self.is_allowed(&self.service.config.topic_access_query, user, variables)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_variables_stand_for_is_no_pattern() {
+        let variables = [("name", "${permission}-queue"), ("permission", "write"), ("username", "${name}")];
+        assert_eq!(filled("${name}", &variables), "${permission}-queue");
+        assert_eq!(filled("cn=${username},ou=${permission}", &variables), "cn=${name},ou=write");
+        assert_eq!(filled("${unknown} ${permission} ${permission", &variables), "${unknown} write ${permission");
+        assert_eq!(filled("", &variables), "");
     }
 }

@@ -25,6 +25,13 @@ use super::web::Web;
 /// Keys are not fetched more often than this, however many tokens name keys that nobody knows.
 const FETCHES_APART: Duration = Duration::from_secs(5);
 
+/// By how much the clocks of issuers may be ahead of ours, where they say from when a token is good. RabbitMQ does not look at
+/// that at all, so that nobody may be refused for a second.
+const NOT_BEFORE_LEEWAY_S: u64 = 60;
+
+/// Most scopes of a token (behaviour: RabbitMQ's).
+const SCOPES_MAX: usize = 2048;
+
 /// Patience for keys.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -46,6 +53,8 @@ struct Issuer {
     keys: BTreeMap<String, Key>,
     /// As they were fetched.
     fetched: Mutex<Fetched>,
+    /// Held by who fetches them.
+    turn: tokio::sync::Mutex<()>,
     web: Web,
     clock: Arc<dyn Clock>,
 }
@@ -109,6 +118,7 @@ impl OAuth2 {
             algorithms: config.algorithms.iter().map(algorithm).collect::<Result<_, _>>()?,
             keys: config.signing_keys.iter().map(key).collect::<Result<_, _>>()?,
             fetched: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
             web: Web::new(&config.tls, FETCH_TIMEOUT, FETCH_TIMEOUT)?,
             clock: Arc::clone(&broker.services.clock),
             config: config.clone(),
@@ -140,7 +150,12 @@ impl Issuer {
         let claims = token.verified(&key).map_err(|error| error.to_string())?;
         self.check_audience(&claims)?;
         let expires_at_ms = self.check_expiry(&claims)?;
-        Ok(Proved { name: self.name(&claims), scopes: self.places.scopes(&claims), claims, expires_at_ms })
+        self.check_not_before(&claims)?;
+        let scopes = self.places.scopes(&claims);
+        if scopes.len() > SCOPES_MAX {
+            return Err("{error,too_many_scopes}".to_owned());
+        }
+        Ok(Proved { name: self.name(&claims), scopes, claims, expires_at_ms })
     }
 
     /// The audience is one, or several in a list or a text.
@@ -158,7 +173,7 @@ impl Issuer {
 
     fn check_expiry(&self, claims: &Claims) -> Result<u64, String> {
         let Some(expiry) = claims.get("exp") else { return Err("\"Provided JWT token has no exp claim\"".to_owned()) };
-        let Some(expires_s) = expiry.as_u64().or_else(|| expiry.as_f64().map(|seconds| seconds as u64)) else {
+        let Some(expires_s) = seconds(expiry) else {
             return Err("\"Provided JWT token has an invalid exp claim: value is not a number\"".to_owned());
         };
         let now_s = self.clock.now_ms() / 1000;
@@ -167,6 +182,21 @@ impl Issuer {
             return Err(format!("{text:?}"));
         }
         Ok(expires_s.saturating_mul(1000))
+    }
+
+    /// From when the token is good, if it says so (RFC 7519, 4.1.5).
+    fn check_not_before(&self, claims: &Claims) -> Result<(), String> {
+        let Some(not_before) = claims.get("nbf") else { return Ok(()) };
+        let Some(not_before_s) = seconds(not_before) else {
+            return Err("\"Provided JWT token has an invalid nbf claim: value is not a number\"".to_owned());
+        };
+        let now_s = self.clock.now_ms() / 1000;
+        if not_before_s > now_s.saturating_add(NOT_BEFORE_LEEWAY_S) {
+            let text =
+                format!("Provided JWT token is not valid before timestamp {not_before_s} (validated at {now_s})");
+            return Err(format!("{text:?}"));
+        }
+        Ok(())
     }
 
     fn name(&self, claims: &Claims) -> String {
@@ -180,28 +210,32 @@ impl Issuer {
         if let Some(key) = self.keys.get(id) {
             return Some(key.clone());
         }
+        if let Some(key) = self.fetched.lock().keys.get(id) {
+            return Some(key.clone());
+        }
+        wait_for(self.fetched_key(id))
+    }
+
+    /// The key of this id, when it was not there. One asks, and the others wait for what it is told.
+    async fn fetched_key(&self, id: &str) -> Option<Key> {
+        let _turn = self.turn.lock().await;
         {
-            let mut fetched = self.fetched.lock();
+            let fetched = self.fetched.lock();
             if let Some(key) = fetched.keys.get(id) {
                 return Some(key.clone());
             }
             if fetched.at.is_some_and(|at| at.elapsed() < FETCHES_APART) {
                 return None;
             }
-            // Others need not ask too.
-            fetched.at = Some(Instant::now());
         }
-        match wait_for(self.fetch()) {
-            Ok(keys) => {
-                let key = keys.get(id).cloned();
-                self.fetched.lock().keys = keys;
-                key
-            }
-            Err(error) => {
-                tracing::error!("cannot fetch the keys that OAuth 2 tokens are signed with: {error}");
-                None
-            }
+        let keys = self.fetch().await;
+        let mut fetched = self.fetched.lock();
+        fetched.at = Some(Instant::now());
+        match keys {
+            Ok(keys) => fetched.keys = keys,
+            Err(error) => tracing::error!("cannot fetch the keys that OAuth 2 tokens are signed with: {error}"),
         }
+        fetched.keys.get(id).cloned()
     }
 
     async fn fetch(&self) -> Result<BTreeMap<String, Key>, String> {
@@ -229,6 +263,11 @@ impl Issuer {
     }
 }
 
+/// Seconds since 1970, of which tokens may have parts.
+fn seconds(claim: &Value) -> Option<u64> {
+    claim.as_u64().or_else(|| claim.as_f64().map(|seconds| seconds as u64))
+}
+
 impl Bearer {
     /// What the token says, as long as it is good.
     fn with_token(&self, allows: impl FnOnce(&Proved) -> bool) -> bool {
@@ -253,6 +292,10 @@ impl Authorizer for Bearer {
 
     fn expires_at_ms(&self) -> Option<u64> {
         Some(self.token.load().expires_at_ms)
+    }
+
+    fn tags(&self) -> Option<Vec<String>> {
+        Some(scope::tags(&self.token.load().scopes))
     }
 
     fn renew(&self, _user: &str, secret: &[u8]) -> Result<(), String> {

@@ -24,7 +24,8 @@ use leveret_session::config::SessionConfig;
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::accept::join;
@@ -33,7 +34,7 @@ use crate::writer;
 const FRAME_MAX: usize = 131_072;
 
 /// Bytes that the reader's task, the writer's, the machine and what they share may take.
-const SIZES_MAX: [usize; 4] = [384, 576, 832, 136];
+const SIZES_MAX: [usize; 4] = [320, 576, 856, 136];
 
 #[derive(Default)]
 struct SlowJournal {
@@ -120,16 +121,26 @@ impl StoredBlob for Body {
     }
 }
 
+/// How long anything may take that is to come about.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A connected client, and what it is connected to.
 struct Fixture {
     journal: Arc<SlowJournal>,
     config: Arc<SessionConfig>,
+    connection: Arc<Connected>,
+    /// The writer's and the reader's.
+    tasks: [JoinHandle<()>; 2],
     socket: TcpStream,
     received: BytesMut,
 }
 
 impl Fixture {
     async fn new() -> Self {
+        Self::with_heartbeat(0).await
+    }
+
+    async fn with_heartbeat(interval_s: u16) -> Self {
         let journal = Arc::new(SlowJournal::default());
         let broker = Arc::new(Broker::new(Arc::<SlowJournal>::clone(&journal)));
         let config = Arc::new(SessionConfig::new("rabbit@test", || [7; 16]));
@@ -139,14 +150,13 @@ impl Fixture {
         let machine = Box::new(Connection::new(&broker, &config, ConnectionId(1), true));
         let connection = join(&machine, write_half);
         let writer = writer::run(Arc::clone(&connection));
-        let reader = Reader::new(machine, read_half, connection, Clock::start()).run();
+        let reader = Reader::new(machine, read_half, Arc::clone(&connection), Clock::start()).run();
         // Ten thousand idle connections are ten thousand of each.
         let sizes = [size_of_val(&reader), size_of_val(&writer), size_of::<Connection>(), size_of::<Connected>()];
         assert!(sizes.iter().zip(SIZES_MAX).all(|(size, max)| *size <= max), "{sizes:?} bytes");
-        tokio::spawn(writer);
-        tokio::spawn(reader);
-        let mut fixture = Self { journal, config, socket, received: BytesMut::new() };
-        fixture.send(&hello()).await;
+        let tasks = [tokio::spawn(writer), tokio::spawn(reader)];
+        let mut fixture = Self { journal, config, connection, tasks, socket, received: BytesMut::new() };
+        fixture.send(&hello(interval_s)).await;
         for _ in 0..4 {
             fixture.next().await.unwrap();
         }
@@ -175,7 +185,7 @@ impl Fixture {
 
     /// Class and method of the next frame.
     async fn next_ids(&mut self) -> [u8; 4] {
-        let (kind, payload) = timeout(Duration::from_secs(5), self.next()).await.expect("an answer").unwrap();
+        let (kind, payload) = timeout(PATIENCE, self.next()).await.expect("an answer").unwrap();
         assert_eq!(kind, FrameKind::Method as u8);
         *payload.first_chunk().unwrap()
     }
@@ -183,9 +193,48 @@ impl Fixture {
     async fn says_nothing(&mut self) {
         assert!(timeout(Duration::from_millis(100), self.next()).await.is_err());
     }
+
+    /// Asks for more than sockets take, and reads nothing of it.
+    async fn ask_for_much(&mut self) {
+        const MESSAGES: usize = 160;
+        self.send(&declare(false)).await;
+        assert_eq!(self.next_ids().await, DECLARE_OK);
+        let message = publish(&[7; 250_000]);
+        for _ in 0..MESSAGES {
+            self.send(&message).await;
+        }
+        self.send(&method(1, BasicGet { queue: "q", no_ack: true }).repeat(MESSAGES)).await;
+        // Nothing has moved for a while.
+        let (mut sent_bytes, mut still) = (0, 0);
+        while still < 20 || !too_many_replies(&self.connection.outbox) {
+            sleep(Duration::from_millis(10)).await;
+            let before = std::mem::replace(&mut sent_bytes, self.connection.wire.sent_bytes());
+            still = if sent_bytes == before { still + 1 } else { 0 };
+        }
+        assert!(self.connection.outbox.waiting_bytes() < 2 * REPLY_BYTES_MAX, "all of it waits");
+    }
+
+    /// Reads until the writer has written more.
+    async fn take_some(&mut self) {
+        let before = self.connection.wire.sent_bytes();
+        while self.connection.wire.sent_bytes() == before {
+            self.received.clear();
+            self.received.reserve(100_000);
+            let read = timeout(PATIENCE, self.socket.read_buf(&mut self.received)).await.expect("something to read");
+            assert!(read.unwrap() > 0);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits for both tasks of the connection.
+    async fn ends(&mut self) {
+        for task in &mut self.tasks {
+            timeout(PATIENCE, task).await.expect("the end").unwrap();
+        }
+    }
 }
 
-fn hello() -> Vec<u8> {
+fn hello(heartbeat: u16) -> Vec<u8> {
     let (mut capabilities, mut properties, mut encoded) = (FieldTable::default(), FieldTable::default(), Vec::new());
     capabilities.push(&b"connection.blocked"[..], FieldValue::Bool(true));
     properties.push(&b"capabilities"[..], FieldValue::Table(capabilities));
@@ -200,7 +249,7 @@ fn hello() -> Vec<u8> {
     [
         PROTOCOL_HEADER.to_vec(),
         method(0, start_ok),
-        method(0, ConnectionTuneOk { channel_max: 2047, frame_max, heartbeat: 0 }),
+        method(0, ConnectionTuneOk { channel_max: 2047, frame_max, heartbeat }),
         method(0, ConnectionOpen { virtual_host: "/" }),
         method(1, ChannelOpen),
     ]
@@ -281,8 +330,71 @@ async fn a_blocked_publisher_that_hangs_up_is_let_go() {
     client.send(&publish(b"1")).await;
     assert_eq!(client.next_ids().await, [0, 10, 0, 60]);
     client.socket.shutdown().await.unwrap();
-    let end = timeout(Duration::from_secs(5), client.next()).await.expect("the end");
+    let end = timeout(PATIENCE, client.next()).await.expect("the end");
     assert!(end.is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_is_there_and_one_that_reads_nothing_is_gone() {
+    let mut client = Fixture::new().await;
+    client.ask_for_much().await;
+    client.connection.start_heartbeat(1, 0);
+    let mut now_ms = 0;
+    let mut tick = |connection: &Connected| {
+        now_ms += 250;
+        connection.tick(now_ms, 0);
+    };
+    for _ in 0..5 {
+        // It sends nothing that anybody would read, but takes what is sent to it.
+        client.take_some().await;
+        while !client.connection.wants_drained.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        (0..4).for_each(|_| tick(&client.connection));
+        tokio::task::yield_now().await;
+    }
+    sleep(Duration::from_millis(100)).await;
+    assert!(client.tasks.iter().all(|task| !task.is_finished()), "it was there");
+    (0..16).for_each(|_| tick(&client.connection));
+    client.ends().await;
+}
+
+#[tokio::test]
+async fn a_closed_connection_does_not_wait_for_a_client_that_reads_nothing() {
+    let mut client = Fixture::with_heartbeat(1).await;
+    client.ask_for_much().await;
+    client.connection.close("enough");
+    client.ends().await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_no_more_may_read_to_the_end() {
+    let mut client = Fixture::new().await;
+    client.ask_for_much().await;
+    let close = ConnectionClose { reply_code: 200, reply_text: "bye", class_id: 0, method_id: 0 };
+    client.send(&method(0, close)).await;
+    client.socket.shutdown().await.unwrap();
+    let mut last = None;
+    while let Some((kind, payload)) = timeout(PATIENCE, client.next()).await.expect("more of it, or the end") {
+        last = Some((kind, payload));
+    }
+    let (kind, payload) = last.unwrap();
+    assert_eq!((kind, &payload[..4]), (FrameKind::Method as u8, &[0, 10, 0, 51][..]), "close-ok");
+    let since = Instant::now();
+    client.ends().await;
+    assert!(since.elapsed() < LAST_WORD / 2, "nothing is waited for");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_by_both_is_over_at_once() {
+    let mut client = Fixture::new().await;
+    let close = ConnectionClose { reply_code: 200, reply_text: "bye", class_id: 0, method_id: 0 };
+    client.send(&method(0, close)).await;
+    assert_eq!(client.next_ids().await, [0, 10, 0, 51]);
+    client.socket.shutdown().await.unwrap();
+    let since = Instant::now();
+    client.ends().await;
+    assert!(since.elapsed() < LAST_WORD / 2, "nothing is waited for");
 }
 
 #[tokio::test]

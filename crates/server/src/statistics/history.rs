@@ -162,10 +162,11 @@ impl History {
 
     /// What it was like, a step after the other, back from `last`, which it is since `since_ms`.
     pub(super) fn points(&self, last: &Point, since_ms: u64, span: Span) -> Vec<Point> {
-        let step_s = span.step_s.max(1);
-        let now_ms = last.at_ms - last.at_ms % (step_s * 1000);
-        let steps = 0..=(span.age_s / step_s).min(SAMPLES_MAX);
-        let moments = steps.map(|step| now_ms.saturating_sub(step * step_s * 1000));
+        // Whatever somebody asks for: a step may be longer than there was any time.
+        let step_ms = span.step_s.max(1).saturating_mul(1000);
+        let now_ms = last.at_ms - last.at_ms % step_ms;
+        let steps = 0..=(span.age_s / span.step_s.max(1)).min(SAMPLES_MAX);
+        let moments = steps.map(|step| now_ms.saturating_sub(step.saturating_mul(step_ms)));
         let known = |at_ms| if at_ms >= since_ms { Some(last) } else { self.at(at_ms) };
         moments.map_while(|at_ms| Some(Point { at_ms, ..*known(at_ms)? })).collect()
     }
@@ -258,5 +259,8 @@ mod tests {
         assert!(day.windows(2).all(|pair| pair[0].ready > pair[1].ready));
         let all = long.points(&last, last.at_ms, Span { age_s: u64::MAX, step_s: 0 });
         assert_eq!(all.len() as u64, SAMPLES_MAX + 1);
+        for step_s in [1 << 61, u64::MAX / 1000, u64::MAX] {
+            assert!(long.points(&last, last.at_ms, Span { age_s: u64::MAX, step_s }).len() <= 9, "{step_s}");
+        }
     }
 }

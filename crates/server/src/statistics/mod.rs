@@ -30,6 +30,9 @@ pub const INTERVAL: Duration = Duration::from_secs(5);
 /// How long connections and channels are looked at after somebody has asked.
 const ASKED_FOR_MS: u64 = 10 * 60 * 1000;
 
+/// What vhosts that are gone go by: no vhost is called so.
+const NAMELESS: &str = "";
+
 /// Points of all histories together, the long ones left out.
 const POINTS_MAX: usize = 100_000;
 
@@ -37,7 +40,7 @@ const POINTS_MAX: usize = 100_000;
 #[derive(Debug)]
 pub struct Statistics {
     interval: Duration,
-    /// What happened on connections that are gone, by vhost.
+    /// What happened on connections that are gone, and by none, by vhost. What happened in vhosts that are gone goes by no name.
     gone: Mutex<HashMap<Name, Gone>>,
     sampled: Mutex<Sampled>,
     /// What was told of queues so far.
@@ -50,6 +53,14 @@ pub(crate) struct Gone {
     pub(crate) counts: ConnectionCounts,
     pub(crate) received: Traffic,
     pub(crate) sent: Traffic,
+}
+
+impl Gone {
+    fn add(&mut self, other: &Self) {
+        self.counts.add(&other.counts);
+        self.received.add(other.received);
+        self.sent.add(other.sent);
+    }
 }
 
 /// Something that is sampled. There may be many of them: what can be found out from the rest is not kept.
@@ -235,16 +246,28 @@ impl Statistics {
         remove: impl FnOnce(),
     ) {
         let mut all = self.gone.lock();
-        let gone = all.entry(Name::clone(vhost)).or_default();
-        gone.counts.add(counts);
-        gone.received.add(received);
-        gone.sent.add(sent);
+        all.entry(Name::clone(vhost)).or_default().add(&Gone { counts: *counts, received, sent });
         remove();
+    }
+
+    /// Counts what happened to messages by no connection: what was published and got by HTTP.
+    pub fn count(&self, vhost: &Name, counts: &ConnectionCounts) {
+        self.gone.lock().entry(Name::clone(vhost)).or_default().counts.add(counts);
     }
 
     /// Sees to it that no total is told that is less than before.
     pub(crate) fn tell(&self, totals: &mut QueueTotals) {
         totals.rise_above(&mut self.told.lock());
+    }
+
+    /// A vhost that comes into being under the name of one that is gone begins with nothing.
+    fn forget_names_of(&self, is_gone: impl Fn(&Name) -> bool) {
+        let mut all = self.gone.lock();
+        let mut nameless = Gone::default();
+        for (_, gone) in all.extract_if(|name, _| is_gone(name)) {
+            nameless.add(&gone);
+        }
+        all.entry(NAMELESS.into()).or_default().add(&nameless);
     }
 
     /// What happened on connections that are gone. As long as this is held, none goes.

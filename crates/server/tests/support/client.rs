@@ -5,16 +5,19 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use leveret_codec::content::ContentHeader;
+use leveret_codec::frame::{FrameKind, begin_frame, end_frame};
 use leveret_codec::method::{
-    BasicConsume, ChannelOpen, ConnectionClose, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
+    BasicConsume, BasicPublish, ChannelOpen, ConnectionClose, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
     ConnectionUpdateSecret, Method, QueueDeclare,
 };
+use leveret_codec::properties::{Properties, PropertiesRef};
 use leveret_codec::protocol_header::PROTOCOL_HEADER;
 use leveret_codec::table::{FieldTable, FieldValue, TableRef};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use rustls_pki_types::ServerName;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub trait Stream: Read + Write + Send {}
 
@@ -87,7 +90,11 @@ impl Client {
     }
 
     pub fn open(&mut self, virtual_host: &str) -> Reply {
-        self.say(0, ConnectionTuneOk { channel_max: 10, frame_max: 131_072, heartbeat: 0 });
+        self.open_with_heartbeat(virtual_host, 0)
+    }
+
+    pub fn open_with_heartbeat(&mut self, virtual_host: &str, heartbeat: u16) -> Reply {
+        self.say(0, ConnectionTuneOk { channel_max: 10, frame_max: 131_072, heartbeat });
         self.say(0, ConnectionOpen { virtual_host });
         self.reply()
     }
@@ -127,6 +134,25 @@ impl Client {
         };
         self.say(1, consume);
         self.reply()
+    }
+
+    /// Publishes a message to the default exchange.
+    pub fn publish(&mut self, routing_key: &str, content: &[u8]) {
+        let routing_key = routing_key.as_bytes();
+        let mut frames = Vec::new();
+        Method::from(BasicPublish { exchange: b"", routing_key, mandatory: false, immediate: false })
+            .write_frame(1, &mut frames);
+        let mut encoded = Vec::new();
+        Properties::default().encode(&mut encoded);
+        let properties = PropertiesRef::parse(&encoded).unwrap();
+        ContentHeader { class_id: 60, weight: 0, body_size: content.len() as u64, properties }
+            .write_frame(1, &mut frames);
+        for piece in content.chunks(100_000) {
+            let start = begin_frame(&mut frames, FrameKind::Body, 1);
+            frames.extend_from_slice(piece);
+            end_frame(&mut frames, start);
+        }
+        self.stream.write_all(&frames).unwrap();
     }
 
     pub fn update_secret(&mut self, secret: &str) -> Reply {

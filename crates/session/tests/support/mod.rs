@@ -249,9 +249,13 @@ impl Host {
         self.client_with(id, &["connection.blocked"])
     }
 
+    /// A connection that nobody has said anything on.
+    pub fn machine(&self, id: u64) -> Connection {
+        Connection::new(&self.broker, &self.config, ConnectionId(id), true)
+    }
+
     pub fn client_with(&self, id: u64, capabilities: &[&str]) -> Client {
-        let machine = Connection::new(&self.broker, &self.config, ConnectionId(id), true);
-        let mut client = Client { machine, input: BytesMut::new(), out: OutBuffer::default(), writer: Arc::default() };
+        let mut client = Client::of(self.machine(id));
         client.feed(&hello(capabilities));
         client.take();
         client
@@ -308,6 +312,10 @@ impl Heard {
 }
 
 impl Client {
+    pub fn of(machine: Connection) -> Self {
+        Self { machine, input: BytesMut::new(), out: OutBuffer::default(), writer: Arc::default() }
+    }
+
     /// What a reader does, less the waiting.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);

@@ -24,6 +24,7 @@ fn bench_on(disk: SimDisk, epoch: u32, references: &[(u64, u64)]) -> Bench {
     let references = references.iter().copied().collect();
     let (disk_too, space_too, room_too) = (Arc::new(disk.clone()), Arc::clone(&space), Arc::clone(&room));
     let blobs = Blobs::open(disk_too, &options, epoch, &references, space_too, room_too).unwrap();
+    blobs.remove_others().unwrap();
     Bench { disk, room, space, failures, blobs }
 }
 
@@ -253,4 +254,46 @@ fn few_files_stay_open_however_many_wait_for_a_sync() {
         assert_eq!(read_all(blob).unwrap(), b"x");
     }
     assert!(bench.blobs.0.readers.lock().len() <= BLOB_READERS_MAX);
+}
+
+#[test]
+fn failed_sync_is_a_failure_for_all_who_wait_for_it() {
+    let bench = bench();
+    let blob = store(&bench.blobs, b"lost", 4);
+    let id = blob.id();
+    let fault = Fault { operations: &[Operation::Sync], after: 0, times: 1, kind: io::ErrorKind::Other };
+    bench.disk.set_faults(vec![fault]);
+    // As the operating system does, the disk tells the first of them, and the second that all is well.
+    let (blobs, second) = (bench.blobs.clone(), Arc::new(Mutex::new(None)));
+    let second_too = Arc::clone(&second);
+    bench.disk.set_hook(Some(Arc::new(move |disk, operation| {
+        if operation == Operation::Sync {
+            disk.set_hook(None);
+            let blobs = blobs.clone();
+            let thread = thread::Builder::new().spawn(move || blobs.sync(&[id])).unwrap();
+            // It has time to go wrong.
+            for _ in 0..100 {
+                if !thread.is_finished() {
+                    thread::park_timeout(std::time::Duration::from_millis(2));
+                }
+            }
+            *second_too.lock() = Some(thread);
+        }
+    })));
+    bench.blobs.sync(&[id]).unwrap_err();
+    let second = second.lock().take().unwrap();
+    second.join().unwrap().unwrap_err();
+}
+
+#[test]
+fn numbers_that_come_again_find_no_blob_in_use() {
+    let bench = bench();
+    let first = store(&bench.blobs, b"first", 5);
+    let (first_number, last) = (bench.blobs.0.state.lock().next_number, u32::MAX);
+    bench.blobs.0.state.lock().next_number = last;
+    let zero = store(&bench.blobs, b"zero", 4);
+    bench.blobs.0.state.lock().next_number = first_number - 1;
+    let other = store(&bench.blobs, b"other", 5);
+    assert!(first.id() != other.id() && first.id() != zero.id() && other.id() != zero.id());
+    assert_eq!((read_all(&first).unwrap(), read_all(&other).unwrap()), (b"first".to_vec(), b"other".to_vec()));
 }

@@ -10,7 +10,7 @@ use parking_lot::MutexGuard;
 
 use super::entry::{Entry, Output, State};
 use super::format::Encoder;
-use super::{Blobs, DIR, Patience, Shared, Wrote, path};
+use super::{Blobs, DIR, Patience, Shared, Wrote, not_written, path};
 use crate::disk::Mode;
 use crate::error::{Error, is_no_room};
 use crate::idle::Idle;
@@ -211,9 +211,13 @@ impl Shared {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             result => result?,
         }
+        let _one_at_a_time = self.syncing.lock();
         let file = {
             let state = self.state.lock();
             let Some(entry) = state.entries.get(&id).filter(|entry| !entry.synced) else { return Ok(()) };
+            if entry.failed {
+                return Err(not_written(id));
+            }
             let Some(output) = &entry.output else { return Ok(()) };
             Arc::clone(&output.file)
         };

@@ -30,7 +30,7 @@ impl StdDisk {
     /// [`Error::Locked`] when another process has it, [`Error::Io`] when it cannot be made or written.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
         let dir = dir.into();
-        fs::create_dir_all(&dir).map_err(Error::io("create", dir.display().to_string()))?;
+        make_dir(&dir).map_err(Error::io("create", dir.display().to_string()))?;
         let lock = take_lock(&dir)?;
         Ok(Self { dir, _lock: lock })
     }
@@ -44,6 +44,22 @@ impl StdDisk {
     fn path(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.dir.clone() } else { self.dir.join(path) }
     }
+}
+
+/// Makes a directory, and those above it, all of which survive a power cut: else it would take everything in them along.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    let missing = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let missing: Vec<&Path> = missing.collect();
+    fs::create_dir_all(dir)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match fs::File::open(parent).and_then(|parent| parent.sync_all()) {
+            // Who may make something in a directory need not be one who may look into it.
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The lock is one of the operating system: it goes with the process, so that a file left behind stops nobody.
@@ -227,6 +243,15 @@ mod tests {
         }
         drop(held);
         StdDisk::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn directories_are_made_on_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["a/b/c", "a/b/d", "a/b"] {
+            drop(StdDisk::open(dir.path().join(path)).unwrap());
+            assert!(dir.path().join(path).join(LOCK_FILE).is_file());
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The journal's files: `journal/NNNNNNNNNN.log`, and `journal/NNNNNNNNNN.spare` to be used again.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -81,9 +82,12 @@ impl Files {
                 files.adopt(path(number), None)?;
             }
         }
-        if files.disk.list(DIR).is_ok_and(|entries| entries.iter().any(|entry| UNFINISHED.ends_with(&entry.name))) {
-            files.disk.remove(UNFINISHED).map_err(Error::io("remove", UNFINISHED))?;
+        match files.disk.remove(UNFINISHED) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io("remove", UNFINISHED)(error)),
+            _ => {}
         }
+        // The last run may have ended between making the last file and making its name survive.
+        files.disk.sync_dir(DIR).map_err(Error::io("sync", DIR))?;
         Ok(files)
     }
 
@@ -175,7 +179,7 @@ impl Files {
                 self.space.set_low();
                 return match self.disk.remove(UNFINISHED) {
                     // There was not even room for its name.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
                     removed => removed.map(|()| false).map_err(Error::io("remove", UNFINISHED)),
                 };
             }

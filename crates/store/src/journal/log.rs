@@ -140,7 +140,8 @@ impl Log {
         with_scratch(|scratch| {
             scratch.heads.extend(bodies.iter().map(|parts| BodyHead::encode(parts, now_ms, &mut scratch.bytes)));
             let mut heads = &*scratch.bytes;
-            let mut appended = 0;
+            let bytes = scratch.heads.iter().map(|head| head.record_bytes as u64).sum();
+            self.room.take(bytes);
             let mut front = self.front.lock();
             let before = front.record_bytes();
             for (parts, head) in bodies.iter().zip(&scratch.heads) {
@@ -157,11 +158,10 @@ impl Log {
                 if let Some(blob) = parts.blob {
                     front.name_blob(blob.id());
                 }
-                appended += head.record_bytes as u64;
                 at.push(BodyAt(position));
             }
             drop(front);
-            self.arrived(before, appended);
+            self.arrived(before, bytes);
         });
     }
 
@@ -169,6 +169,7 @@ impl Log {
     pub fn append_moved(&self, queue: QueueId, seq: u64, payload: &[u8], crc: u32) -> (BodyAt, Lsn) {
         let at = with_scratch(|scratch| {
             encode_forwarded(payload, crc, 0, &mut scratch.bytes);
+            self.room.take(scratch.bytes.len() as u64);
             let mut front = self.front.lock();
             let before = front.record_bytes();
             let Some(position) = front.place(scratch.bytes.len()) else {
@@ -188,6 +189,7 @@ impl Log {
         with_scratch(|scratch| {
             encode(&mut scratch.bytes);
             let record_bytes = scratch.bytes.len();
+            self.room.take(record_bytes as u64);
             let mut front = self.front.lock();
             let before = front.record_bytes();
             let Some(position) = front.place(record_bytes) else {
@@ -212,8 +214,8 @@ impl Log {
         self.waiters.appended(true);
     }
 
+    /// After so many bytes were put. That they take room was said before they were: a commit may give it back at once.
     fn arrived(&self, before: u64, bytes: u64) {
-        self.room.take(bytes);
         let much = before <= COMMIT_NOW_BYTES && before + bytes > COMMIT_NOW_BYTES;
         if before == 0 || much {
             self.waiters.appended(much);

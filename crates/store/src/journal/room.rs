@@ -17,14 +17,15 @@ pub struct Room {
 }
 
 impl Room {
-    /// So many bytes have come.
+    /// So many bytes are about to come. Said before anybody could write them and give them back.
     pub fn take(&self, bytes: u64) {
         self.unwritten_bytes.fetch_add(bytes, Ordering::AcqRel);
     }
 
     /// So many bytes have been written, or given up.
     pub fn give_back(&self, bytes: u64) {
-        self.unwritten_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        let before = self.unwritten_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        debug_assert!(before >= bytes, "{bytes} bytes are given back of {before}");
         if self.is_full() {
             return;
         }

@@ -68,10 +68,11 @@ impl Store {
     }
 
     fn copy_out(&self, end: u64, moves: &mut Moves) -> Result<bool, Error> {
-        let mut bodies = BodyReader::new(&self.log);
         let mut after = None;
         loop {
             let (plans, last) = self.plan_moves(after, end);
+            // One that has read before may hold what lay there when a message had not been written yet.
+            let mut bodies = BodyReader::new(&self.log);
             for plan in plans {
                 if !self.move_queue(&plan, &mut bodies, moves)? {
                     return Ok(false);

@@ -116,18 +116,10 @@ impl Names {
         self.durable.values().any(|&named| named == inode) || self.changes.iter().any(|change| change.inode() == inode)
     }
 
-    pub(super) fn all_kept(&self) -> Self {
-        self.with(self.seen.clone())
-    }
-
     pub(super) fn after_power_cut(&self, random: &mut Random) -> Self {
         let mut names = self.durable.clone();
         let kept_of_4 = random.below(5);
         self.changes.iter().filter(|_| random.chance(kept_of_4, 4)).for_each(|change| change.apply(&mut names));
-        self.with(names)
-    }
-
-    fn with(&self, names: BTreeMap<Arc<str>, InodeId>) -> Self {
         Self { seen: names.clone(), durable: names, changes: Vec::new(), dirs: self.dirs.clone() }
     }
 

@@ -45,6 +45,26 @@ fn what_was_not_synced_meets_every_fate() {
 }
 
 #[test]
+fn what_a_process_left_behind_may_still_be_lost() {
+    let disk = SimDisk::new();
+    write(&disk, "kept", 0, &[1; 512]).sync_data().unwrap();
+    disk.sync_dir("").unwrap();
+    write(&disk, "kept", 0, &[2; 512]);
+    write(&disk, "new", 0, &[3; 512]).sync_data().unwrap();
+    let after = disk.process_kill_image();
+    assert_eq!((after.contents("kept"), after.contents("new")), (Some(vec![2; 512]), Some(vec![3; 512])));
+    assert_eq!(after.used_bytes(), disk.used_bytes());
+    let images: Vec<_> = (0..100).map(|seed| after.crash_image(seed)).collect();
+    assert!(images.iter().any(|image| image.contents("kept") == Some(vec![1; 512])));
+    assert!(images.iter().any(|image| image.contents("new").is_none()));
+    after.open("kept", Mode::Write).unwrap().sync_data().unwrap();
+    after.sync_dir("").unwrap();
+    for image in (0..50).map(|seed| after.crash_image(seed)) {
+        assert_eq!((image.contents("kept"), image.contents("new")), (Some(vec![2; 512]), Some(vec![3; 512])));
+    }
+}
+
+#[test]
 fn sectors_that_were_synced_keep_their_bytes_beside_others_that_were_not() {
     let disk = SimDisk::new();
     let file = write(&disk, "f", 0, &[1; 512]);

@@ -293,3 +293,33 @@ impl Waiter for Woken {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+#[test]
+fn bodies_that_are_held_stay_until_they_are_enqueued() {
+    let dir = TempDir::new().unwrap();
+    let (store, ..) = open(&dir);
+    declare(&store, 1);
+    declare(&store, 2);
+    let held = store.hold();
+    let late = body(2, 1, 100);
+    let mut at = Vec::new();
+    store.append_bodies(&[Parts { routing_key: b"key", properties: &[0, 0], body: &late, ..Parts::EMPTY }], &mut at);
+    // Others fill one file after another, and all of it is settled: nothing else needs the first file.
+    for round in 0..60u64 {
+        enqueue(&store, 1, 1 + round * 10, 10, 1000, false);
+        settle(&store, 1, 1 + round * 10, 10 + round * 10, 10_000);
+        keep_all(&store);
+    }
+    let bytes = late.len() as u64;
+    store.append(&Record::Enqueue { queue: QueueId(2), first_seq: 1, bodies: &at, bytes, transient: false });
+    store.let_go(held);
+    keep_all(&store);
+    expect(&store, 2, 100, 1..=1);
+    drop(store);
+    let (store, ..) = open(&dir);
+    expect(&store, 2, 100, 1..=1);
+    settle(&store, 2, 1, 1, bytes);
+    keep_all(&store);
+    store.checkpoint(false).unwrap();
+    assert!(store.log.files_in_use().len() <= 2, "{:?}", store.log.files_in_use());
+}

@@ -15,7 +15,7 @@ pub type Api = Client<String, String, String>;
 type Work = fn(&Api) -> anyhow::Result<()>;
 
 /// RabbitMQ takes up to five seconds to know what its statistics say.
-const WAIT_MAX: Duration = Duration::from_secs(15);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// What RabbitMQ 3.10 answers in a shape that this client does not decode any more, or not at all.
 const NOT_ON_PEER: [(&str, &str); 2] =

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::limits::{COMMIT_NOW_BYTES, UNWRITTEN_BYTES_MAX};
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn waiters_are_woken_once_when_their_position_is_durable() {
@@ -101,8 +101,10 @@ fn a_sleeping_committer_is_woken() {
     });
     // Long enough that it sleeps for long, most of the time; the outcome is the same if it does not.
     thread::park_timeout(Duration::from_millis(40));
+    let begun = Instant::now();
     mark(&log, 1);
     assert_eq!(sleeper.unwrap().join().unwrap(), Work::Commit);
+    assert!(begun.elapsed() < LONG / 2, "it woke by itself, not because it was woken");
 
     let log = Arc::new(open(&TestDisk::new()));
     let begun = Instant::now();

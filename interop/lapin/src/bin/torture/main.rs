@@ -25,7 +25,7 @@ use crate::random::Random;
 use crate::round::{Ending, Torture};
 
 /// How long the emptying of the queues in the end may take without any progress.
-const STALL_MAX: Duration = Duration::from_secs(30);
+const STALL_MAX: Duration = Duration::from_secs(90);
 
 #[derive(Parser)]
 #[command(about = "Kill a broker under load, again and again, and look whether it keeps its promises")]

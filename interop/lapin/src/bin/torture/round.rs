@@ -25,7 +25,7 @@ const SHARED_QUEUE: usize = 0;
 /// Threads of the clients' runtime.
 const THREADS: usize = 2;
 /// How long clients may take to notice that their broker is gone, or to finish.
-const CLIENTS_END_MAX: Duration = Duration::from_secs(60);
+const CLIENTS_END_MAX: Duration = Duration::from_secs(180);
 /// How often an emptying queue is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
