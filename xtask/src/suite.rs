@@ -27,7 +27,7 @@ pub fn test(workspace: &Workspace) -> anyhow::Result<()> {
     });
     plan.step("unit and property tests", || {
         let packages = workspace.libraries().chain(["xtask"]);
-        cargo_test(workspace, packages, &["--lib", "--bins", "--tests", "--features", "leveret-server/ldap"])
+        cargo_test(workspace, packages, &["--lib", "--bins", "--tests", "--features", "leveret/ldap"])
     });
     plan.step("crash points of the store", || crash_model(workspace));
     plan.step("documentation tests", || cargo_test(workspace, workspace.libraries(), &["--doc"]));
