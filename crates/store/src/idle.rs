@@ -21,7 +21,6 @@ impl Idle {
     pub(crate) fn wait<T>(&mut self, changed: &Condvar, guard: &mut MutexGuard<'_, T>) {
         if self.released {
             changed.wait(guard);
-            self.worked();
         } else if changed.wait_for(guard, IDLE_AFTER).timed_out() {
             MutexGuard::unlocked(guard, || self.passed());
         }
@@ -37,6 +36,33 @@ impl Idle {
         if !self.released {
             (self.release_memory)();
             self.released = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_once_after_work_whether_it_was_waited_for_or_not() {
+        static RELEASED: AtomicUsize = AtomicUsize::new(0);
+        let (mutex, changed) = (Mutex::new(()), Condvar::new());
+        let mut idle = Idle::new(|| {
+            RELEASED.fetch_add(1, Ordering::SeqCst);
+        });
+        for times in 1..=2 {
+            // Work was there at once.
+            idle.worked();
+            while !idle.released {
+                idle.wait(&changed, &mut mutex.lock());
+            }
+            idle.passed();
+            assert_eq!(RELEASED.load(Ordering::SeqCst), times);
         }
     }
 }

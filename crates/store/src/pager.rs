@@ -53,6 +53,7 @@ impl Pager {
                 return None;
             }
             if let Some(wanted) = asked.requests.pop_front() {
+                idle.worked();
                 return Some(wanted);
             }
             idle.wait(&self.came, &mut asked);

@@ -39,7 +39,7 @@ impl Blobs {
             let wrote = self.0.write_some();
             let mut state = self.0.state.lock();
             match wrote {
-                Wrote::Something => {}
+                Wrote::Something => idle.worked(),
                 // Who stops wants what is written to be kept, but cannot wait for room.
                 Wrote::Nothing | Wrote::NoRoom if state.stopping => {
                     state.threaded = false;
