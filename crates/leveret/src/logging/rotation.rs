@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 
 use leveret_config::settings::{Rotation, Schedule};
 
-use super::time::{DAY_S, date, month_days};
+use time::{Date, OffsetDateTime};
 
 const HOUR_S: u64 = 3600;
-
-/// 1970 began on a Thursday.
-const FIRST_WEEKDAY: u64 = 4;
+const DAY_S: u64 = 24 * HOUR_S;
 
 /// Whether a new file is to be begun, when one of this size was looked at last at a time, in seconds since 1970.
 pub(super) fn is_due(rotation: &Rotation, bytes: u64, looked_at_s: u64, now_s: u64) -> bool {
@@ -22,30 +20,37 @@ pub(super) fn is_due(rotation: &Rotation, bytes: u64, looked_at_s: u64, now_s: u
 
 /// The latest of the times that has come, in seconds since 1970.
 fn latest(schedule: Schedule, now_s: u64) -> u64 {
-    let days = now_s / DAY_S;
-    let at = |days: u64, hour: u8| days * DAY_S + u64::from(hour) * HOUR_S;
+    let now = i64::try_from(now_s).ok().and_then(|now_s| OffsetDateTime::from_unix_timestamp(now_s).ok());
+    let today = now.unwrap_or(OffsetDateTime::UNIX_EPOCH).date();
     let not_after_now =
         |time_s: u64, period_s: u64| if time_s > now_s { time_s.saturating_sub(period_s) } else { time_s };
     match schedule {
         Schedule::Hour { minute } => not_after_now(now_s / HOUR_S * HOUR_S + u64::from(minute) * 60, HOUR_S),
-        Schedule::Day { hour } => not_after_now(at(days, hour), DAY_S),
+        Schedule::Day { hour } => not_after_now(at(today, hour), DAY_S),
         Schedule::Week { day, hour } => {
-            let since = ((days + FIRST_WEEKDAY) % 7 + 7 - u64::from(day)) % 7;
-            not_after_now(at(days.saturating_sub(since), hour), 7 * DAY_S)
+            let since = (today.weekday().number_days_from_sunday() + 7 - day) % 7;
+            not_after_now(at(today, hour).saturating_sub(u64::from(since) * DAY_S), 7 * DAY_S)
         }
         Schedule::Month { day, hour } => {
-            let (year, month, today) = date(days);
-            let first = days + 1 - today;
-            let length = month_days(year).into_iter().nth(usize::try_from(month - 1).unwrap_or_default()).unwrap_or(31);
-            let time_s = at(first + u64::from(day).min(length) - 1, hour);
+            // The last day of a month that has no such day.
+            let in_month_of = |date: Date| {
+                let day = day.min(date.month().length(date.year()));
+                at(date.replace_day(day).unwrap_or(date), hour)
+            };
+            let time_s = in_month_of(today);
             if time_s <= now_s {
                 return time_s;
             }
-            // The last day of the month before says how many there were.
-            let (_, _, length) = date(first.saturating_sub(1));
-            at(first.saturating_sub(length) + u64::from(day).min(length) - 1, hour)
+            let first = today.replace_day(1).unwrap_or(today);
+            in_month_of(first.previous_day().unwrap_or(first))
         }
     }
+}
+
+/// An hour of a day, in seconds since 1970.
+fn at(date: Date, hour: u8) -> u64 {
+    let midnight = date.midnight().assume_utc().unix_timestamp();
+    u64::try_from(midnight).unwrap_or_default() + u64::from(hour) * HOUR_S
 }
 
 /// Gives each old file the name of the next older one, and the file itself that of the first. Without `count` it is no more.

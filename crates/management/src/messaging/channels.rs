@@ -15,6 +15,7 @@ use crate::list::Row;
 use crate::messaging::consumers::{consumer_json, peer_host, peer_port};
 use crate::messaging::stats::{self, garbage_collection};
 use crate::state::Api;
+use crate::time::timestamp;
 
 pub(super) fn resources() -> Vec<Resource> {
     vec![
@@ -99,7 +100,7 @@ impl ChannelRow {
         );
         let interval_ms = u64::try_from(statistics.interval().as_millis()).unwrap_or(u64::MAX);
         if sample.busy_ms > 0 && sample.busy_ms.saturating_add(interval_ms) <= statistics.sampled_at_ms() {
-            set("idle_since", stats::timestamp(sample.busy_ms).into());
+            set("idle_since", timestamp(sample.busy_ms).into());
         }
     }
 }

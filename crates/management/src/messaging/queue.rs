@@ -16,6 +16,7 @@ use crate::list::Row;
 use crate::messaging::consumers::{peer_host, peer_port};
 use crate::messaging::stats::{self, Spans, details, garbage_collection, put};
 use crate::state::Api;
+use crate::time::timestamp;
 
 /// What a queue takes of the memory beside its messages, roughly, in bytes.
 const QUEUE_BYTES: u64 = 2048;
@@ -159,7 +160,7 @@ impl QueueRow {
         let stats = stats::message_stats(stats::QUEUE, &report.happened, &sample.rates.counts, points.as_deref());
         row.insert("message_stats".to_owned(), stats);
         if let Some(idle_ms) = self.idle_since_ms(&sample) {
-            row.insert("idle_since".to_owned(), stats::timestamp(idle_ms).into());
+            row.insert("idle_since".to_owned(), timestamp(idle_ms).into());
         }
         if let Some(owner) = self.queue.owner.and_then(|owner| self.api.node.connection_by_id(owner)) {
             let (peer_host, peer_port) = (peer_host(owner.ends), peer_port(owner.ends));

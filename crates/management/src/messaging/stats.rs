@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use crate::error::ApiError;
 use crate::http::query::Query;
 use crate::limits::{LIST_MOMENTS_MAX, SAMPLE_STEP_S_MAX, SAMPLES_MAX};
-use crate::time::date;
 
 /// What is counted of a queue.
 pub(crate) const QUEUE: &[&str] =
@@ -121,15 +120,6 @@ pub(crate) fn garbage_collection() -> Value {
     })
 }
 
-/// A time as RabbitMQ writes `idle_since`: `2026-08-21T10:11:12.345+00:00`.
-pub(crate) fn timestamp(at_ms: u64) -> String {
-    let (days, of_day_ms) = (at_ms / 86_400_000, at_ms % 86_400_000);
-    let (year, month, day) = date(days);
-    let (seconds, ms) = (of_day_ms / 1000, of_day_ms % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}+00:00")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,14 +151,6 @@ mod tests {
         assert!(check_spans(&Query::parse("lengths_age=x&lengths_incr=1&msg_rates_age=1")).is_ok());
         let of_rows = |rows| span(&asked(600, 5), "lengths", rows).map(|span| span.age_s / span.step_s);
         assert_eq!([of_rows(1), of_rows(500), of_rows(100_000)], [Some(120), Some(40), Some(0)]);
-    }
-
-    #[test]
-    fn times_are_written_as_rabbitmq_does() {
-        assert_eq!(timestamp(0), "1970-01-01T00:00:00.000+00:00");
-        assert_eq!(timestamp(951_782_400_000), "2000-02-29T00:00:00.000+00:00");
-        assert_eq!(timestamp(1_795_265_148_449), "2026-11-21T12:45:48.449+00:00");
-        assert_eq!(timestamp(1_767_225_599_999), "2025-12-31T23:59:59.999+00:00");
     }
 
     #[test]
