@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use crate::home::Directory;
+
 /// The line by which the broker says on which address it listens.
 pub const LISTENING_PREFIX: &str = "listening on ";
 /// The start of the line that follows when every listener is up.
@@ -30,6 +32,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 pub struct Broker {
     target: Target,
     process: Option<Process>,
+    /// Where its data lies, for as long as it runs.
+    _directory: Option<Arc<Directory>>,
 }
 
 /// How a broker's process ends.
@@ -84,7 +88,7 @@ impl Broker {
     /// As [`Broker::start`], with more command line arguments after `serve --ephemeral --bind 127.0.0.1 --port 0`.
     pub fn start_with(args: &[&str]) -> Broker {
         let broker = match std::env::var("AMQP_URL") {
-            Ok(url) => Target::from_url(&url).map(|target| Broker { target, process: None }),
+            Ok(url) => Target::from_url(&url).map(|target| Broker { target, process: None, _directory: None }),
             Err(_) => Broker::try_start(args),
         };
         broker.unwrap_or_else(|error| panic!("no broker to test: {error:#}"))
@@ -103,14 +107,19 @@ impl Broker {
     pub(crate) fn spawn(command: Command) -> Result<Broker> {
         let (mut process, stdout) = Process::spawn(command)?;
         let addr = process.wait_until_started(&stdout)?;
-        Ok(Broker { target: Target::guest_at(addr), process: Some(process) })
+        Ok(Broker { target: Target::guest_at(addr), process: Some(process), _directory: None })
+    }
+
+    /// The broker, whose data lies in this directory.
+    pub(crate) fn on(self, directory: &Arc<Directory>) -> Broker {
+        Broker { _directory: Some(Arc::clone(directory)), ..self }
     }
 
     /// Starts any broker by this command and waits until clients are welcome at the address it was told.
     pub(crate) fn spawn_at(command: Command, addr: SocketAddr) -> Result<Broker> {
         let (mut process, _stdout) = Process::spawn(command)?;
         process.wait_until_welcome(addr)?;
-        Ok(Broker { target: Target::guest_at(addr), process: Some(process) })
+        Ok(Broker { target: Target::guest_at(addr), process: Some(process), _directory: None })
     }
 
     /// The AMQP URI of the broker.
@@ -382,15 +391,18 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let is_ended = matches!(self.child.try_wait(), Ok(Some(_)));
-        if is_ended {
-            return;
+        let ended = self.child.try_wait().ok().flatten();
+        if ended.is_none() {
+            // A failure here must not hide the panic that may be under way: the process is killed in the end.
+            let _ = send_signal(self.child.id(), "TERM");
+            if self.wait_for_exit(Duration::from_secs(STOP_SECONDS_MAX)).is_err() {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
         }
-        // A failure here must not hide the panic that may be under way: the process is killed in the end.
-        let _ = send_signal(self.child.id(), "TERM");
-        if self.wait_for_exit(Duration::from_secs(STOP_SECONDS_MAX)).is_err() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if thread::panicking() {
+            let state = ended.map_or_else(|| "ran".to_owned(), |status| format!("had ended with {status}"));
+            eprintln!("the broker {state}, and wrote last:\n{}", self.last_output());
         }
     }
 }
@@ -510,7 +522,7 @@ mod tests {
         let target = Target::from_url("amqp://us%40er:p%2Fw@127.0.0.1:5673/%2f").unwrap();
         assert_eq!(target.addr, "127.0.0.1:5673".parse().unwrap());
         assert_eq!((&*target.user, &*target.password, &*target.vhost), ("us@er", "p/w", "/"));
-        let broker = Broker { target, process: None };
+        let broker = Broker { target, process: None, _directory: None };
         assert_eq!(broker.url(), "amqp://us%40er:p%2fw@127.0.0.1:5673/%2f");
     }
 

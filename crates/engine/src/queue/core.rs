@@ -249,7 +249,7 @@ impl QueueCore {
         if let (Some(scale), Ready::One(_)) = (self.scale, &self.ready)
             && scale.is_other(parts)
         {
-            self.ready.split(scale);
+            self.ready.split(scale, self.paging.restored_to());
         }
     }
 

@@ -103,14 +103,14 @@ impl Ready {
         }
     }
 
-    /// There are messages of several levels from now on.
+    /// There are messages of several levels from now on. What is not in memory up to `restored_to` may be of any of them.
     #[cold]
-    pub(super) fn split(&mut self, scale: Scale) {
+    pub(super) fn split(&mut self, scale: Scale, restored_to: u64) {
         if let Self::One(list) = self {
             let mut levels = Levels::new(scale);
             let mut list = std::mem::take(list);
             list.be_sparse();
-            levels.mixed_to = list.paged().range().map_or(0, |range| range.last);
+            levels.mixed_to = restored_to;
             if let Some(default) = levels.lists.get_mut(usize::from(scale.default)) {
                 *default = list;
             }

@@ -30,6 +30,8 @@ pub(super) struct Paging {
     told_bytes: u64,
     /// How long messages up to a position may live, where others came after a change of that, in order of position.
     former_ttls: Box<[(u64, u64)]>,
+    /// The last position of what a restart found.
+    restored_to: u64,
 }
 
 /// Whether more messages may be wanted soon.
@@ -71,6 +73,11 @@ impl Paging {
         self.loading.is_some()
     }
 
+    /// The last position of what a restart found.
+    pub(super) fn restored_to(&self) -> u64 {
+        self.restored_to
+    }
+
     /// Whether a new message is kept in memory. Once some are paged, the following are paged too; but when the last of them are
     /// on their way back, there is no reason to write and read those that come meanwhile, as long as they are few.
     #[inline]
@@ -92,6 +99,7 @@ impl QueueCore {
     /// Takes over what a restart found.
     pub(super) fn restore(&mut self, found: &RestoredQueue) {
         self.last_seq = found.last_seq;
+        self.paging.restored_to = found.last_seq;
         if found.messages > 0 {
             let range = SeqRange { first: found.first_seq, last: found.last_seq };
             let count = usize::try_from(found.messages).unwrap_or(usize::MAX);
