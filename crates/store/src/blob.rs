@@ -40,8 +40,9 @@ fn id_of(name: &str) -> Option<u64> {
     (digits == format!("{id:016x}")).then_some(id)
 }
 
-fn not_written(id: u64) -> io::Error {
-    io::Error::other(format!("{} could not be written", path(id)))
+/// What whoever needs a blob is told that could not be written: not to be retried, whatever the reason was.
+fn not_written(failure: &Error) -> io::Error {
+    io::Error::other(failure.clone())
 }
 
 /// All blobs of a store. Clones are the same.
@@ -264,8 +265,8 @@ impl Shared {
         let mut state = self.state.lock();
         loop {
             let Some(entry) = state.entries.get(&id) else { return Err(io::ErrorKind::NotFound.into()) };
-            if entry.failed {
-                return Err(not_written(id));
+            if let Some(failure) = &entry.failure {
+                return Err(not_written(failure));
             }
             if entry.is_written() {
                 return Ok(());

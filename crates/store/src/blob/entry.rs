@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::format::Encoder;
 use crate::disk::File;
+use crate::error::Error;
 
 /// A blob's file while it is written, and until it is synced.
 #[derive(Debug)]
@@ -34,7 +35,8 @@ pub(super) struct Entry {
     pub(super) finished: bool,
     /// Nobody wants it any more.
     pub(super) gone: bool,
-    pub(super) failed: bool,
+    /// Why it can never be trusted.
+    pub(super) failure: Option<Error>,
     pub(super) synced: bool,
     /// How many files had been made when its own was: tells whether the directory was synced since.
     pub(super) made: u64,

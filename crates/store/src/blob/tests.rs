@@ -208,13 +208,18 @@ fn failed_write_is_told_and_failed_sync_is_never_taken_back() {
     bench.disk.set_faults(fault(&[Operation::Write]));
     let blob = store(&bench.blobs, b"lost", 4);
     assert_eq!(bench.failures.load(Ordering::SeqCst), 1);
-    read_all(&blob).unwrap_err();
-    bench.blobs.sync(&[blob.id()]).unwrap_err();
+    // Everybody is told the reason.
+    let told = |error: io::Error, action: &str, id: u64| {
+        let (text, begin) = (error.to_string(), format!("{action} {}: ", path(id)));
+        assert!(text.starts_with(&begin) && text.len() > begin.len(), "{text}");
+    };
+    told(read_all(&blob).unwrap_err(), "write", blob.id());
+    told(bench.blobs.sync(&[blob.id()]).unwrap_err(), "write", blob.id());
 
     let blob = store(&bench.blobs, b"lost", 4);
     bench.disk.set_faults(fault(&[Operation::Sync]));
-    bench.blobs.sync(&[blob.id()]).unwrap_err();
-    bench.blobs.sync(&[blob.id()]).unwrap_err();
+    told(bench.blobs.sync(&[blob.id()]).unwrap_err(), "sync", blob.id());
+    told(bench.blobs.sync(&[blob.id()]).unwrap_err(), "sync", blob.id());
     assert_eq!(bench.room.unwritten_bytes(), 0);
 }
 

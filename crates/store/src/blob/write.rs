@@ -77,7 +77,7 @@ impl Shared {
             self.remove(state, id);
             return Wrote::Something;
         }
-        if entry.failed {
+        if entry.failure.is_some() {
             self.room.give_back(take_all(&mut entry.pending));
             return Wrote::Something;
         }
@@ -106,14 +106,15 @@ impl Shared {
                     wrote = Wrote::NoRoom;
                 }
                 Err(error) => {
-                    entry.failed = true;
+                    let error = Error::io("write", path(job.id))(error);
+                    entry.failure = Some(error.clone());
                     self.room.give_back(bytes);
                     failure = Some(error);
                 }
             }
             entry.output = job.output;
             let is_whole = entry.output.as_ref().is_some_and(|output| output.whole);
-            if !entry.pending.is_empty() || entry.gone || entry.failed || (entry.finished && !is_whole) {
+            if !entry.pending.is_empty() || entry.gone || entry.failure.is_some() || (entry.finished && !is_whole) {
                 state.enqueue(job.id);
             } else if is_whole {
                 state.unsynced.push_back(job.id);
@@ -124,12 +125,12 @@ impl Shared {
         drop(state);
         self.changed.notify_all();
         if let Some(error) = failure {
-            (self.on_failure)(&Error::io("write", path(job.id))(error));
+            (self.on_failure)(&error);
         }
         if let Some(oldest) = oldest
             && let Err(error) = self.sync_one(oldest)
         {
-            (self.on_failure)(&Error::io("sync", path(oldest))(error));
+            (self.on_failure)(&Error::io("sync", DIR)(error));
         }
         wrote
     }
@@ -215,22 +216,23 @@ impl Shared {
         let file = {
             let state = self.state.lock();
             let Some(entry) = state.entries.get(&id).filter(|entry| !entry.synced) else { return Ok(()) };
-            if entry.failed {
-                return Err(not_written(id));
+            if let Some(failure) = &entry.failure {
+                return Err(not_written(failure));
             }
             let Some(output) = &entry.output else { return Ok(()) };
             Arc::clone(&output.file)
         };
-        let result = file.sync_data().map_err(not_to_be_retried);
-        let mut state = self.state.lock();
-        let Some(entry) = state.entries.get_mut(&id) else { return result };
-        if result.is_err() {
-            entry.failed = true;
-        } else {
-            entry.synced = true;
-            entry.output = None;
+        let result = file.sync_data().map_err(Error::io("sync", path(id)));
+        if let Some(entry) = self.state.lock().entries.get_mut(&id) {
+            match &result {
+                Ok(()) => {
+                    entry.synced = true;
+                    entry.output = None;
+                }
+                Err(failure) => entry.failure = Some(failure.clone()),
+            }
         }
-        result
+        result.map_err(|failure| not_written(&failure))
     }
 
     /// Returns when the names of these blobs are on the disk.
