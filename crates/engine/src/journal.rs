@@ -182,8 +182,8 @@ pub trait Journal: Send + Sync {
     /// Appends messages that queues will refer to, and pushes where each lies.
     fn append_bodies(&self, bodies: &[Parts<'_>], at: &mut Vec<BodyAt>);
 
-    /// Whoever takes long to enqueue all that it appends says so first: bodies that are appended from now on stay where they are
-    /// until [`Journal::let_go`] gets the answer. Others have to enqueue theirs at once.
+    /// Said before bodies are appended: from now on they stay where they are until [`Journal::let_go`] gets the answer, however
+    /// long it takes until all queues have enqueued them.
     fn hold(&self) -> Lsn {
         Lsn::default()
     }

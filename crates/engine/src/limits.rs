@@ -6,9 +6,6 @@ pub const SHORT_STRING_BYTES_MAX: usize = 255;
 /// Most messages moved during one hold of a queue's lock.
 pub const MESSAGES_A_HOLD_MAX: usize = 256;
 
-/// A batch for more queues than this has the journal hold its bodies: it may take seconds until the last queue has them.
-pub const QUEUES_AT_ONCE_MAX: usize = 8;
-
 /// Bodies of at least this many bytes are shared, smaller ones are copied, so that a small message never pins a large
 /// read buffer.
 pub const SHARED_BODY_BYTES_MIN: usize = 4096;

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::effects::Effects;
 use crate::journal::{BodyAt, Journal, Lsn};
-use crate::limits::{COPIED_TOGETHER_BYTES_MAX, MESSAGES_A_HOLD_MAX, QUEUES_AT_ONCE_MAX};
+use crate::limits::{COPIED_TOGETHER_BYTES_MAX, MESSAGES_A_HOLD_MAX};
 use crate::message::{Incoming, Message};
 use crate::queue::{Queue, append_bodies};
 
@@ -155,11 +155,11 @@ impl<'m> PublishBatch<'m> {
     /// Puts every message into its queues: bodies to the journal first, then one lock a queue. Returns the journal position
     /// at which the whole batch is durable.
     pub fn carry_out(&mut self, journal: &dyn Journal, effects: &mut Effects) -> Lsn {
-        let queues = self.by_queue();
-        let _held = (queues.len() > QUEUES_AT_ONCE_MAX).then(|| Held(journal, journal.hold()));
+        // Nobody knows when the last queue has its messages: there may be thousands, and this thread may have to wait.
+        let _held = Held(journal, journal.hold());
         self.journal_bodies(journal, &mut effects.enqueue.bodies);
         let mut end = Lsn::default();
-        for (queue, picks) in queues {
+        for (queue, picks) in self.by_queue() {
             for hold in picks.chunks(MESSAGES_A_HOLD_MAX) {
                 end = end.max(queue.publish(&mut self.items, hold, effects));
             }

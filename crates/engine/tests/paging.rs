@@ -642,6 +642,7 @@ fn the_journal_under_test_finds_mistakes() {
     let bodies = [BodyAt(0)];
     let ranges = [SeqRange { first: 2, last: 2 }];
     let message = Incoming::borrowed(b"", b"q", &[0, 0], b"x", None);
+    journal.hold();
     journal.append_bodies(&[message.parts()], &mut Vec::new());
     journal.append(&Record::Enqueue { queue: QUEUE, first_seq: 1, bodies: &bodies, bytes: 1, transient: false });
     journal.append(&Record::Settle { queue: QUEUE, ranges: &ranges, bytes: 1, transient: false });

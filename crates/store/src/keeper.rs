@@ -112,7 +112,7 @@ impl Store {
 
     fn write_checkpoint(&self, clean: bool) -> Result<(), Error> {
         let waited_for = self.files_waited_for();
-        // Who has let go of its bodies has enqueued them: that is to be known before it is said which files are needed.
+        // Who has let go of bodies has enqueued them: that is to be known before it is said which files are needed.
         self.commit_all()?;
         let (mut bytes, dead, lowest) = {
             let core = self.core.lock();
@@ -135,8 +135,8 @@ impl Store {
         Ok(())
     }
 
-    /// The first file in which a body may lie that is about to be enqueued: the last two as they are now, and what somebody
-    /// holds that takes longer.
+    /// The first file that may not go: where what somebody holds begins, who is about to enqueue it. The last two stay in any
+    /// case.
     fn files_waited_for(&self) -> u64 {
         // In this order: who holds after this look finds the journal at least as far.
         let end = self.log.durable().0;
@@ -151,7 +151,7 @@ impl Store {
         // At least one; the last two are never among them.
         let surplus = before.saturating_sub(keeper.files_max).clamp(1, ROUND_FILES_MAX) as u64;
         if over {
-            // What was appended before is applied: no body waits to be enqueued but in the last two files.
+            // What was appended before is applied: what waits to be enqueued is held.
             let ready = self.commit_all()?;
             let moved = if ready { self.move_out(oldest + surplus - 1) } else { Ok(None) };
             forwarded_bytes = moved.or_else(|error| self.without_room(error, None))?;

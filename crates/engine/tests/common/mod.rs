@@ -31,6 +31,8 @@ pub struct TestJournal {
 #[derive(Default)]
 struct State {
     end: u64,
+    /// So many have said that they append bodies.
+    holders: u32,
     bodies: Vec<Message>,
     /// When each body came.
     arrived_ms: Vec<u64>,
@@ -291,6 +293,8 @@ fn in_words(record: &Record<'_>) -> String {
 impl Journal for TestJournal {
     fn append(&self, record: &Record<'_>) -> Lsn {
         let mut state = self.state.lock().unwrap();
+        let enqueues = matches!(record, Record::Enqueue { .. });
+        assert!(!enqueues || state.holders > 0, "bodies that nobody holds any more");
         state.apply(record);
         // What a broker begins with is of no interest here, and positions are told without it.
         if !matches!(record, Record::Setting { .. }) {
@@ -303,6 +307,7 @@ impl Journal for TestJournal {
     fn append_bodies(&self, bodies: &[Parts<'_>], at: &mut Vec<BodyAt>) {
         assert!(!bodies.is_empty());
         let mut state = self.state.lock().unwrap();
+        assert!(state.holders > 0, "bodies that nobody holds");
         for parts in bodies {
             at.push(BodyAt(state.bodies.len() as u64));
             state.bodies.push(Message::copy_of(parts));
@@ -311,6 +316,16 @@ impl Journal for TestJournal {
         }
         state.log.push(format!("{} bodies", bodies.len()));
         state.end += 1;
+    }
+
+    fn hold(&self) -> Lsn {
+        let mut state = self.state.lock().unwrap();
+        state.holders += 1;
+        Lsn(state.end)
+    }
+
+    fn let_go(&self, _held: Lsn) {
+        self.state.lock().unwrap().holders -= 1;
     }
 
     fn durable(&self) -> Lsn {
