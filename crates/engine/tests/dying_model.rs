@@ -476,3 +476,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_lower_priority_expires_behind_a_backlog_that_is_not_in_memory() {
+    let mut model = Model::new(Setup {
+        quorum: true,
+        max_priority: None,
+        ttl_ms: None,
+        max_length: None,
+        overflow: "drop-head",
+        delivery_limit: None,
+        retry_ms: None,
+        memory_budget_bytes: 0,
+    });
+    model.apply(&Op::Publish { count: 29, persistent: 0, priority: None, expiration_ms: None });
+    assert_eq!(model.journal.requests(), 0, "nobody reads the backlog");
+    model.apply(&Op::Publish { count: 1, persistent: 0, priority: Some(0), expiration_ms: Some(0) });
+    assert_eq!(model.queue.counts().ready, 29);
+}
